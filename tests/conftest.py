@@ -1,0 +1,26 @@
+# Copyright (c) 2026, The steward.maintenance authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Make the checkout importable as the collection that it is, and tests/support as `support`."""
+
+from __future__ import annotations
+
+import pathlib
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+COLLECTIONS = ROOT / ".cache" / "collections"
+
+
+def link_checkout_as_collection() -> None:
+    """Ansible and Python look for ansible_collections/steward/maintenance: give them that name for this tree."""
+    link = COLLECTIONS / "ansible_collections" / "steward" / "maintenance"
+    if not link.exists():
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(ROOT, target_is_directory=True)
+
+
+link_checkout_as_collection()
+for entry in (str(COLLECTIONS), str(ROOT / "tests")):
+    if entry not in sys.path:
+        sys.path.insert(0, entry)
