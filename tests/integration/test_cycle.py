@@ -1,0 +1,367 @@
+# Copyright (c) 2026, The steward.maintenance authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The cycle through ansible-playbook, as a user runs it. Activities are done by the test role `probe`."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import typing as t
+
+import pytest
+from conftest import COLLECTIONS, ROOT
+
+from ansible_collections.steward.maintenance.plugins.module_utils._core.records import open_store
+
+HERE = pathlib.Path(__file__).resolve().parent
+NAMES = (
+    "backup.database",
+    "backup.verify",
+    "database.vacuum",
+    "database.reindex",
+    "database.analyze",
+    "database.review",
+)
+
+
+class Fleet:
+    """Local hosts in an inventory of their own, whose activities the role `probe` does."""
+
+    def __init__(self, directory: pathlib.Path) -> None:
+        self.directory = directory
+        self.records = directory / "records"
+        self.report = directory / "report.html"
+        self.activities: dict[str, dict[str, t.Any]] = {name: {"role": "probe", "entry": "good"} for name in NAMES}
+        self.write_inventory({"postgres": ["db1", "db2"]})
+
+    def write_inventory(self, groups: dict[str, list[str]], extra: t.Sequence[str] = ()) -> None:
+        lines = [line for group, hosts in groups.items() for line in (f"[{group}]", *hosts)]
+        lines += ["[all:vars]", "ansible_connection=local", f"ansible_python_interpreter={sys.executable}", *extra]
+        lines.append(f"maintenance_records={self.records}/{{{{ inventory_hostname }}}}.jsonl")
+        (self.directory / "inventory").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+    def command(self, *arguments: str, playbook: str = "run_maintenance", **variables: t.Any) -> list[str]:
+        given = {"cycle_activities": self.activities, "cycle_report_path": str(self.report), **variables}
+        tool = str(pathlib.Path(sys.executable).parent / "ansible-playbook")
+        inventory = str(self.directory / "inventory")
+        return [tool, "-i", inventory, f"steward.maintenance.{playbook}", "-e", json.dumps(given), *arguments]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return dict(
+            os.environ,
+            ANSIBLE_CONFIG=str(ROOT / "ansible.cfg"),
+            ANSIBLE_COLLECTIONS_PATH=str(COLLECTIONS),
+            ANSIBLE_ROLES_PATH=str(HERE / "roles"),
+            ANSIBLE_LOCAL_TEMP=str(self.directory / "tmp"),
+            ANSIBLE_REMOTE_TEMP=str(self.directory / "tmp"),
+            ANSIBLE_CALLBACK_RESULT_FORMAT="json",
+            ANSIBLE_NOCOLOR="1",
+            HOME=str(self.directory),
+        )
+
+    def run(self, *arguments: str, playbook: str = "run_maintenance", **variables: t.Any) -> tuple[int, str]:
+        """Exit status and all that was printed, with the line breaks that Ansible puts into messages taken out."""
+        command = self.command(*arguments, playbook=playbook, **variables)
+        done = subprocess.run(
+            command,
+            env=self.environment,
+            cwd=self.directory,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        return done.returncode, re.sub(r"\s+", " ", done.stdout)
+
+    def recorded(self, host: str = "db1") -> dict[str, str]:
+        """The last verdict of each activity."""
+        store = open_store(str(self.records / f"{host}.jsonl"))
+        return {record["activity"]: record["verdict"] for record in store.read()}
+
+
+@pytest.fixture
+def fleet() -> t.Iterator[Fleet]:
+    # Not pytest's own directory: other accounts must be able to go into it.
+    directory = pathlib.Path(tempfile.mkdtemp(prefix="steward-cycle-"))
+    directory.chmod(0o755)
+    yield Fleet(directory)
+    shutil.rmtree(directory)
+
+
+def changed(told: str, host: str) -> int:
+    match = re.search(rf"{host} : ok=\d+ changed=(\d+)", told)
+    assert match, told
+    return int(match.group(1))
+
+
+def test_the_first_run_does_all_and_the_second_changes_nothing(fleet: Fleet) -> None:
+    status, told = fleet.run()
+    assert status == 0, told
+    assert fleet.recorded("db1") == fleet.recorded("db2") == dict.fromkeys(NAMES, "ok")
+    assert "backup.verify ok: looked at all 3 of it" in told
+    page = fleet.report.read_text(encoding="utf-8")
+    assert "not automated yet" in page
+    record = open_store(str(fleet.records / "db1.jsonl")).read()[0]
+    assert (record["activity"], record["guide"], record["type"]) == ("backup.database", "5.1", "preventive")
+    assert record["host"] == "db1"
+    assert record["ran"]["controller"]
+    before = {path: path.stat().st_mtime_ns for path in (fleet.report, *fleet.records.iterdir())}
+    status, told = fleet.run()
+    assert status == 0, told
+    assert changed(told, "db1") == changed(told, "db2") == 0
+    assert "db1: nothing due; next: backup.database in 23 h" in told
+    assert {path: path.stat().st_mtime_ns for path in (fleet.report, *fleet.records.iterdir())} == before
+
+
+def test_a_failing_activity_does_not_stop_the_others_and_is_told_at_the_end(fleet: Fleet) -> None:
+    fleet.activities["backup.database"]["entry"] = "shaped"
+    fleet.activities["database.vacuum"]["entry"] = "break"
+    fleet.activities["database.analyze"]["entry"] = "silent"
+    status, told = fleet.run("--limit", "db1")
+    assert status == 2, told
+    assert fleet.recorded() == {
+        **dict.fromkeys(NAMES, "ok"),
+        **dict.fromkeys(("backup.database", "database.vacuum", "database.analyze"), "failed"),
+    }
+    end = told.split("PLAY [Tell what needs attention]")[1]
+    assert "db1 needs attention:" in end
+    assert "database.vacuum failed: VACUUM failed (Break in the middle: the disk is gone)" in end
+    assert "without publishing probe_result" in end
+    assert "/dev/null/records.jsonl" in end
+    assert "database.reindex" not in end
+    page = fleet.report.read_text(encoding="utf-8")
+    assert "the disk is gone" in page
+    assert "not in this run" in page  # db2
+
+    fleet.activities["database.vacuum"]["entry"] = "good"
+    status, told = fleet.run("--limit", "db1")
+    assert status == 2, told
+    assert (
+        "database.vacuum failed: failed last time: Break in the middle: the disk is gone; tried again from 20" in told
+    )
+    assert "cycle_force=true" in told
+    assert len(open_store(str(fleet.records / "db1.jsonl")).read()) == len(NAMES)
+
+    for entry in ("backup.database", "database.analyze"):
+        fleet.activities[entry]["entry"] = "good"
+    status, told = fleet.run("--limit", "db1", "-e", "cycle_force=true")
+    assert status == 0, told
+    assert fleet.recorded() == dict.fromkeys(NAMES, "ok")
+
+
+@pytest.mark.parametrize(
+    ("variables", "message"),
+    [
+        ({"cycle_activities": {"database.vacum": {"every": "3d"}}}, "did you mean 'database.vacuum'?"),
+        (
+            {"cycle_activities": {"database.vacuum": {"evry": "3d"}}},
+            "unknown key 'evry' in database.vacuum; did you mean 'every'?",
+        ),
+        ({"cycle_activities": {"database.vacuum": {"every": "3 dayz"}}}, "database.vacuum: every: duration '3 dayz'"),
+        (
+            {"cycle_activities": {"database.vacuum": {"window": "Sunn 01:00-05:00"}}},
+            "database.vacuum: window: window 'Sunn",
+        ),
+        ({"cycle_freezes": [{"reason": "r", "ownr": "o", "end": "2027-01-01"}]}, "did you mean 'owner'?"),
+        (
+            {"cycle_only": ["database.vacum"]},
+            "cycle_only: unknown activity 'database.vacum'; did you mean 'database.vacuum'?",
+        ),
+        ({"cycle_cadence": "weekley"}, "cycle_cadence: unknown cadence 'weekley'; did you mean 'weekly'?"),
+        ({"cycle_activites": {}}, "unknown variable 'cycle_activites'; did you mean 'cycle_activities'?"),
+        ({"maintenance_record": "/x"}, "unknown variable 'maintenance_record'; did you mean 'maintenance_records'?"),
+        ({"cycle_force": "{{ no_such_variable }}"}, "no_such_variable"),
+        ({"cycle_activities": {"database.vacuum": {"hosts": "postgrse"}}}, "did you mean 'postgres'?"),
+    ],
+)
+def test_a_slip_of_the_pen_for_one_host_stops_the_run_before_any_host_is_touched(
+    fleet: Fleet, variables: dict[str, t.Any], message: str
+) -> None:
+    directory = fleet.directory / "host_vars"
+    directory.mkdir()
+    (directory / "db2.yml").write_text(json.dumps(variables), encoding="utf-8")
+    command = fleet.command()
+    # The other test settings would outrank those of the host.
+    place = command.index("-e")
+    del command[place : place + 2]
+    done = subprocess.run(
+        command, env=fleet.environment, cwd=fleet.directory, capture_output=True, text=True, check=False
+    )
+    told = re.sub(r"\s+", " ", done.stdout + done.stderr)
+    assert done.returncode != 0, told
+    assert message in told
+    assert "no host was touched" in told
+    assert "db2" in told
+    assert not fleet.records.exists()
+    assert "Read the records" not in told
+
+
+def run_own_play(fleet: Fleet, **variables: t.Any) -> tuple[int, str]:
+    """The role in a play of the user's own, with settings that only the play has."""
+    play = {"hosts": "all", "gather_facts": False, "vars": variables, "roles": ["steward.maintenance.cycle"]}
+    playbook = fleet.directory / "own.yml"
+    playbook.write_text(json.dumps([play]), encoding="utf-8")
+    command = [fleet.command()[0], "-i", str(fleet.directory / "inventory"), str(playbook)]
+    done = subprocess.run(
+        command, env=fleet.environment, cwd=fleet.directory, capture_output=True, text=True, check=False
+    )
+    return done.returncode, re.sub(r"\s+", " ", done.stdout + done.stderr)
+
+
+@pytest.mark.parametrize(
+    ("variables", "message"),
+    [
+        ({"cycle_ony": []}, "did you mean 'cycle_only'?"),
+        ({"cycle_activities": {"database.vacum": {}}}, "did you mean 'database.vacuum'?"),
+    ],
+)
+def test_a_slip_of_the_pen_in_a_play_is_refused_too(fleet: Fleet, variables: dict[str, t.Any], message: str) -> None:
+    status, told = run_own_play(fleet, **variables)
+    assert status != 0
+    assert message in told
+    assert "no host was touched" in told
+    assert not fleet.records.exists()
+
+
+def test_the_role_works_in_a_play_of_the_users_own(fleet: Fleet) -> None:
+    fleet.write_inventory({"shop": ["db1"]})
+    for activity in fleet.activities.values():
+        activity["hosts"] = "shop"
+    fleet.activities["database.reindex"]["entry"] = "break"
+    status, told = run_own_play(fleet, cycle_activities=fleet.activities)
+    assert status == 2, told
+    assert fleet.recorded() == {**dict.fromkeys(NAMES, "ok"), "database.reindex": "failed"}
+    assert "db1 needs attention:" in told
+    assert not fleet.report.exists()
+
+
+def test_a_misspelt_group_is_not_nothing_to_do(fleet: Fleet) -> None:
+    fleet.write_inventory({"postgress": ["db1"]})
+    status, told = fleet.run()
+    assert status != 0
+    assert "no activity of the catalogue applies to any of the 1 hosts of this run" in told
+    assert "is 'postgress' meant?" in told
+    assert not fleet.records.exists()
+
+
+def test_records_that_cannot_be_written_stop_the_host_before_it_acts(fleet: Fleet) -> None:
+    fleet.records.mkdir()
+    fleet.records.chmod(0o555)
+    if os.geteuid() == 0:
+        # Root writes everywhere: the host's account is one that may not.
+        become = ["ansible_become=true", "ansible_become_method=su", "ansible_become_user=nobody"]
+        become += ["ansible_become_flags='-s /bin/sh'", "ansible_python_interpreter=/usr/bin/python3"]
+        fleet.write_inventory({"postgres": ["db1"]}, become)
+    status, told = fleet.run("--limit", "db1")
+    assert status != 0
+    assert f"the records in {fleet.records}/db1.jsonl cannot be written: Permission denied" in told, told
+    assert "nothing was done" in told
+    assert "Publish a result" not in told
+    assert list(fleet.records.iterdir()) == []
+
+
+def test_a_broken_chain_keeps_the_run_red_while_the_work_goes_on(fleet: Fleet) -> None:
+    fleet.run("--limit", "db1", cycle_only=["backup.database", "backup.verify"])
+    path = fleet.records / "db1.jsonl"
+    path.write_text(path.read_text(encoding="utf-8").replace("all 3", "all 9", 1), encoding="utf-8")
+    status, told = fleet.run("--limit", "db1")
+    assert status == 2, told
+    assert "their chain is broken: record 1 was altered" in told.split("PLAY [Tell what needs attention]")[1]
+    assert fleet.recorded()["database.vacuum"] == "ok"
+
+
+def test_a_host_that_cannot_be_reached_is_told_in_the_report(fleet: Fleet) -> None:
+    fleet.write_inventory({"postgres": ["db1", "db2 ansible_connection=ssh ansible_host=127.0.0.1 ansible_port=1"]})
+    status, told = fleet.run()
+    assert status == 4, told
+    assert fleet.recorded() == dict.fromkeys(NAMES, "ok")
+    page = fleet.report.read_text(encoding="utf-8")
+    assert re.search("records not read: [^<]*127.0.0.1", page)
+    assert "not in this run" not in page
+
+
+def test_check_mode_records_nothing_and_says_so(fleet: Fleet) -> None:
+    status, told = fleet.run("--check", "--diff", "--limit", "db1")
+    assert status == 0, told
+    assert "in check mode, without a change and without a record" in told
+    assert "database.vacuum ok: looked at all 3 of it" in told
+    assert not fleet.records.exists()
+    assert not fleet.report.exists()
+
+
+def test_a_change_that_needs_a_request_is_skipped_and_recorded_until_there_is_one(fleet: Fleet) -> None:
+    fleet.activities["database.vacuum"]["change"] = "normal"
+    only = ["database.vacuum"]
+    status, told = fleet.run("--limit", "db1", cycle_only=only)
+    assert status == 0, told
+    assert "no change request was given" in told
+    assert fleet.recorded() == {"database.vacuum": "skipped"}
+    status, told = fleet.run("--limit", "db1", cycle_only=only)
+    assert changed(told, "db1") == 0
+    status, told = fleet.run("--limit", "db1", cycle_only=only, cycle_change_request="CR-7")
+    assert status == 0, told
+    last = open_store(str(fleet.records / "db1.jsonl")).read()[-1]
+    assert (last["verdict"], last["change"]) == ("ok", "CR-7")
+
+
+def test_a_cadence_and_a_freeze_leave_the_rest_alone(fleet: Fleet) -> None:
+    status, told = fleet.run("--limit", "db1", playbook="run_daily")
+    assert status == 0, told
+    assert set(fleet.recorded()) == {"backup.database", "backup.verify"}
+    freeze = {"reason": "sale", "owner": "Ann", "end": "2999-12-31"}
+    status, told = fleet.run("-v", "--limit", "db1", playbook="run_weekly", cycle_freezes=[freeze])
+    assert status == 0, told
+    assert "database.vacuum: frozen by Ann until 3000-01-01T00:00:00Z: sale" in told
+    assert set(fleet.recorded()) == {"backup.database", "backup.verify", "database.review"}
+
+
+def test_a_report_that_cannot_be_written_makes_the_run_red(fleet: Fleet) -> None:
+    status, told = fleet.run("--limit", "db1", cycle_report_path="/dev/null/report.html")
+    assert status == 2, told
+    assert "the report was not written" in told.split("PLAY [Tell what needs attention]")[1]
+    assert fleet.recorded() == dict.fromkeys(NAMES, "ok")
+
+
+def test_metrics_are_written_on_each_host_when_asked_for(fleet: Fleet) -> None:
+    path = f"{fleet.directory}/{{{{ inventory_hostname }}}}.prom"
+    status, told = fleet.run("--limit", "db1", cycle_metrics_path=path)
+    assert status == 0, told
+    text = (fleet.directory / "db1.prom").read_text(encoding="utf-8")
+    assert "database.vacuum" in text
+    assert "security.access" not in text
+
+
+def test_after_a_kill_the_next_run_completes(fleet: Fleet) -> None:
+    mark = fleet.directory / "began"
+    fleet.activities["database.vacuum"]["entry"] = "slow"
+    command = fleet.command("--limit", "db1", probe_mark=str(mark))
+    run = subprocess.Popen(
+        command, env=fleet.environment, cwd=fleet.directory, stdout=subprocess.DEVNULL, start_new_session=True
+    )
+    try:
+        deadline = time.monotonic() + 60
+        while not mark.exists():
+            assert time.monotonic() < deadline
+            assert run.poll() is None
+            time.sleep(0.05)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(run.pid, signal.SIGKILL)
+        run.wait()
+    assert set(fleet.recorded()) == {"backup.database", "backup.verify"}
+    fleet.activities["database.vacuum"]["entry"] = "good"
+    status, told = fleet.run("--limit", "db1")
+    assert status == 0, told
+    assert fleet.recorded() == dict.fromkeys(NAMES, "ok")
+    assert open_store(str(fleet.records / "db1.jsonl")).verify().intact
