@@ -1,0 +1,146 @@
+# Copyright (c) 2026, The steward.maintenance authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How much of a B-tree index is empty space.
+
+Note that this module util is PRIVATE to the collection. It can have breaking changes at any time.
+
+Two methods, and every result says which one was used. pgstatindex reads the index and is right within a few percent.
+Where the extension pgstattuple is not installed, the size is compared with the most that the rows could need without
+deduplication: that never calls a fresh index bloated, but is blind to bloat where most keys are duplicates.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import typing as t
+
+from .catalog_indexes import Index
+from .connection import StatementError, query, quote
+
+MEASURED, ESTIMATED = "pgstatindex", "estimate from row count and column widths"
+
+#: What to do where `Bloat.percent` is None.
+CANNOT_MEASURE = "run ANALYZE, grant pg_monitor to the role, and install the extension pgstattuple for exact figures"
+
+_PAGE_HEADER, _BTREE_SPECIAL, _LINE_POINTER, _TUPLE_HEADER, _ALIGNMENT = 24, 16, 4, 8, 8
+
+#: Wider columns may be stored outside of the table, but never outside of an index: their width tells nothing.
+_WIDEST = 400
+
+#: Share of rows that may have changed since the statistics were gathered.
+_STALE = 0.1
+_STALE_ROWS = 1000
+
+
+@dataclasses.dataclass(frozen=True)
+class Bloat:
+    """`percent` is None where it could not be found out, and `reason` says why."""
+
+    percent: float | None
+    method: str
+    reason: str = ""
+
+
+class BloatMeter:
+    """Finds the bloat of indexes by the best method that the database offers."""
+
+    def __init__(self, conn: t.Any) -> None:
+        self._conn = conn
+        self._block = int(query(conn, "SELECT pg_catalog.current_setting('block_size')")[0][0])
+        self._function = _pgstatindex(conn)
+
+    @property
+    def method(self) -> str:
+        return MEASURED if self._function else ESTIMATED
+
+    def look(self, index: Index) -> Bloat:
+        """The bloat of one index.
+
+        :raises StatementError: where the server gave up on it (a lock, a timeout): the caller knows what that means.
+        """
+        return self._measure(index) if self._function else self._estimate(index)
+
+    def _measure(self, index: Index) -> Bloat:
+        columns = "leaf_pages, nullif(avg_leaf_density, 'NaN'), index_size"
+        sql = f"SELECT {columns} FROM {self._function}(%s::oid::regclass)"  # noqa: S608 - a quoted name
+        leaf_pages, density, size = query(self._conn, sql, (index.oid,))[0]
+        return Bloat(measured_percent(leaf_pages, density or 0.0, index.fillfactor, size, self._block), MEASURED)
+
+    def _estimate(self, index: Index) -> Bloat:
+        rows = _rows(index)
+        if rows is None:
+            return Bloat(None, ESTIMATED, "the rows of this partial index were not counted lately: run ANALYZE first")
+        columns, known, width, nulls, widest = query(self._conn, _WIDTHS, (index.oid,))[0]
+        if known < columns:
+            return Bloat(None, ESTIMATED, "no statistics of its columns are there, or this role may not see them")
+        if widest > _WIDEST:
+            return Bloat(None, ESTIMATED, "its columns are too wide to be estimated")
+        expected = expected_bytes(rows, width, nulls > 0, index.fillfactor, self._block)
+        return Bloat(max(0.0, 100.0 * (1 - expected / max(index.bytes, 1))), ESTIMATED)
+
+
+def _rows(index: Index) -> float | None:
+    """How many rows are in an index now: as last counted, or where much changed since, as the statistics have it."""
+    stale = index.table_rows < 0 or index.modified > max(_STALE_ROWS, _STALE * index.table_rows)
+    if index.partial:
+        return None if stale else index.rows
+    return float(index.table_live) if stale else max(index.rows, index.table_live)
+
+
+def measured_percent(leaf_pages: int, density: float, fillfactor: int, size: int, block: int) -> float:
+    """What a rebuild would win: the rows packed at the fill factor, against all pages that the index has.
+
+    The density of the leaf pages alone does not see pages that were emptied and wait for reuse.
+    """
+    packed = leaf_pages * density / fillfactor * block
+    return max(0.0, 100.0 * (1 - packed / max(size, 1)))
+
+
+def expected_bytes(rows: float, width: float, has_nulls: bool, fillfactor: int, block: int) -> float:
+    """The most that a freshly built B-tree of so many rows takes, deduplication left aside."""
+    header = _TUPLE_HEADER * (2 if has_nulls else 1)
+    tuple_bytes = math.ceil((header + width) / _ALIGNMENT) * _ALIGNMENT + _LINE_POINTER
+    usable = (block - _PAGE_HEADER - _BTREE_SPECIAL) * fillfactor / 100
+    leaves = math.ceil(max(rows, 0) / max(1, int(usable // tuple_bytes)))
+    inner = math.ceil(leaves * (tuple_bytes + _ALIGNMENT) / usable)
+    return float(block * (1 + leaves + inner))
+
+
+def _pgstatindex(conn: t.Any) -> str:
+    """The qualified name of pgstatindex where this role may call it, else an empty text."""
+    rows = query(
+        conn,
+        "SELECT n.nspname::text FROM pg_catalog.pg_extension AS e JOIN pg_catalog.pg_namespace AS n"
+        " ON n.oid = e.extnamespace WHERE e.extname = 'pgstattuple'",
+    )
+    if not rows:
+        return ""
+    name = quote(rows[0][0], "pgstatindex")
+    try:
+        allowed = query(conn, "SELECT pg_catalog.has_function_privilege(%s, 'EXECUTE')", (name + "(regclass)",))
+    except StatementError:
+        return ""  # an old version of the extension, without this signature
+    return name if allowed[0][0] else ""
+
+
+#: An index column over an expression has statistics under the index's own name.
+_WIDTHS = """
+SELECT count(*), count(w.width), coalesce(sum((1 - w.nulls) * w.width), 0)::float8,
+       coalesce(max(w.nulls), 0)::float8, coalesce(max(w.width), 0)
+FROM (
+  SELECT CASE WHEN a.attlen > 0 THEN a.attlen ELSE s.avg_width END AS width, coalesce(s.null_frac, 0) AS nulls
+  FROM pg_catalog.pg_index AS i
+  JOIN pg_catalog.pg_class AS ic ON ic.oid = i.indexrelid
+  JOIN pg_catalog.pg_class AS tc ON tc.oid = i.indrelid
+  JOIN pg_catalog.pg_namespace AS n ON n.oid = tc.relnamespace
+  JOIN pg_catalog.pg_attribute AS a ON a.attrelid = i.indexrelid
+  LEFT JOIN pg_catalog.pg_attribute AS ta ON ta.attrelid = i.indrelid AND ta.attnum = i.indkey[a.attnum - 1]
+    AND ta.attnum <> 0
+  LEFT JOIN pg_catalog.pg_stats AS s ON s.schemaname = n.nspname AND NOT s.inherited
+    AND s.tablename = CASE WHEN ta.attnum IS NULL THEN ic.relname ELSE tc.relname END
+    AND s.attname = coalesce(ta.attname, a.attname)
+  WHERE i.indexrelid = %s::oid
+) AS w
+"""

@@ -1,0 +1,190 @@
+# Copyright (c) 2026, The steward.maintenance authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A backup restored into a throwaway server, and what is compared there with the manifest.
+
+Note that this module util is PRIVATE to the collection. It can have breaking changes at any time.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import typing as t
+
+from .._core.result import Finding
+from . import contents
+from .backup_sets import BackupSet
+from .connection import Login, PostgresError, connect, query, quote
+from .globals import replay_globals
+from .processes import client_environment, connection_string, run
+from .scratch import ScratchServer
+
+_MOST_NAMED = 5
+
+# Indexes of the system catalogs are the throwaway server's own and prove nothing.
+_INDEXES = """
+SELECT n.nspname, c.relname, c.oid FROM pg_index i
+JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_am a ON a.oid = c.relam
+WHERE a.amname = 'btree' AND i.indisvalid AND c.relkind = 'i' AND c.relpersistence = 'p'
+  AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+ORDER BY 1, 2"""
+
+
+# What pg_restore says when this host, not the backup, is to blame: no proof, but no refutation either.
+_THIS_HOSTS_FAULT = (
+    "No space left on device",
+    "server closed the connection",
+    "could not open extension control file",
+    "is not available",
+    "could not access file",
+    "invalid locale name",
+    "invalid LC_",
+)
+
+
+class Refuted(PostgresError):
+    """The backup is not what its manifest says; the text names the first differences."""
+
+
+@dataclasses.dataclass
+class Compared:
+    """What was compared, for figures and coverage."""
+
+    databases: int = 0
+    tables: int = 0
+    rows: int = 0
+    indexes: int = 0
+    looked: int = 0
+    of: int = 0
+    findings: list[Finding] = dataclasses.field(default_factory=list)
+
+
+def restore_globals(server: ScratchServer, backup: BackupSet, path: str) -> None:
+    """:raises Refuted: when a role of the manifest is not there afterwards."""
+    conn = connect(server.bootstrap, application="verify")
+    try:
+        replay_globals(conn, path, server.bootstrap.user)
+    finally:
+        conn.close()
+    conn = connect(server.login, application="verify")
+    try:
+        missing = sorted(set(backup.manifest["roles"]) - set(contents.roles(conn)))
+        if missing:
+            raise Refuted(f"roles are missing after the globals were replayed: {_first(missing)}")
+        # Each dump creates its own database, "postgres" too if it is one of them.
+        query(conn, "DROP DATABASE IF EXISTS postgres")
+    finally:
+        conn.close()
+
+
+def restore_database(
+    server: ScratchServer, backup: BackupSet, entry: t.Mapping[str, t.Any], pg_restore: str, jobs: int, nice: int
+) -> None:
+    """:raises Refuted: with what pg_restore said."""
+    try:
+        run(
+            [
+                pg_restore, "--create", "--exit-on-error", "--no-tablespaces", f"--jobs={jobs}", "--no-password",
+                f"--dbname={connection_string(server.login, 'template1')}",
+                os.path.join(backup.path, entry["directory"]),
+            ],
+            # The database's own settings count as soon as it exists; it must not refuse its own restore.
+            {**client_environment(server.login), "PGOPTIONS": "-c default_transaction_read_only=off"},
+            nice=nice,
+        )  # fmt: skip
+    except PostgresError as exc:
+        if any(words in str(exc) for words in _THIS_HOSTS_FAULT):
+            raise PostgresError(f"database {entry['name']!r} cannot be restored on this host: {exc}") from exc
+        raise Refuted(f"database {entry['name']!r} cannot be restored: {exc}") from exc
+
+
+def compare_database(login: Login, entry: t.Mapping[str, t.Any], standby: bool, compared: Compared) -> None:
+    """:raises Refuted: naming what differs from the manifest."""
+    name = entry["name"]
+    conn = connect(login, name, "verify")
+    try:
+        query(conn, "SET default_transaction_read_only = off")
+        query(conn, "BEGIN")
+        _compare_rows(conn, entry, standby, compared)
+        _compare_properties(conn, entry)
+        _compare_extensions(conn, entry, compared)
+        query(conn, "COMMIT")
+        compared.databases += 1
+        compared.looked += 1
+        compared.of += 2
+        if _check_indexes(conn, name, compared):
+            compared.looked += 1
+    finally:
+        conn.close()
+
+
+def _compare_rows(conn: t.Any, entry: t.Mapping[str, t.Any], standby: bool, compared: Compared) -> None:
+    expected = {(table["schema"], table["name"]): table["rows"] for table in entry["stored_tables"]}
+    counted = contents.count_rows(conn, contents.tables(conn, with_unlogged=not standby))
+    found = {(schema, table): rows for schema, table, rows in counted}
+    differences = [f"table {quote(*names)} is missing" for names in expected if names not in found]
+    differences += [f"table {quote(*names)} is not in the manifest" for names in found if names not in expected]
+    differences += [
+        f"table {quote(*names)} has {found[names]} rows instead of {rows}"
+        for names, rows in expected.items()
+        if names in found and found[names] != rows
+    ]
+    objects = contents.large_objects(conn)
+    if objects != entry["large_objects"]:
+        differences.append(f"there are {objects} large objects instead of {entry['large_objects']}")
+    if differences:
+        raise Refuted(f"database {entry['name']!r} differs from the manifest: {_first(differences)}")
+    compared.tables += len(found)
+    compared.rows += sum(found.values())
+
+
+def _compare_properties(conn: t.Any, entry: t.Mapping[str, t.Any]) -> None:
+    restored = contents.properties(conn)
+    differences = [
+        f"{name} is {restored[name]!r} instead of {entry[name]!r}"
+        for name in contents.RESTORED_PROPERTIES
+        if restored[name] != entry[name]
+    ]
+    if differences:
+        raise Refuted(f"database {entry['name']!r} was not restored as it was: {_first(differences)}")
+
+
+def _compare_extensions(conn: t.Any, entry: t.Mapping[str, t.Any], compared: Compared) -> None:
+    restored = contents.extensions(conn)
+    missing = sorted(set(entry["extensions"]) - set(restored))
+    if missing:
+        raise Refuted(f"database {entry['name']!r} lacks extensions after the restore: {_first(missing)}")
+    for name, version in sorted(entry["extensions"].items()):
+        if restored[name] != version:
+            message = f"extension {name} is {version} in the original; a restore makes it {restored[name]}"
+            action = f"ALTER EXTENSION {quote(name)} UPDATE in the original, so that both are the same"
+            compared.findings.append(Finding("backup-extension-version", "info", entry["name"], message, action=action))
+
+
+def _check_indexes(conn: t.Any, database: str, compared: Compared) -> bool:
+    """amcheck over all B-tree indexes of the restored copy: whether it could look."""
+    if not query(conn, "SELECT 1 FROM pg_available_extensions WHERE name = 'amcheck'"):
+        message = "indexes were not checked: these PostgreSQL programs come without the extension amcheck"
+        action = "install PostgreSQL's contrib extensions on this host"
+        if all(finding.id != "backup-no-amcheck" for finding in compared.findings):
+            compared.findings.append(Finding("backup-no-amcheck", "info", "amcheck", message, action=action))
+        return False
+    query(conn, "CREATE SCHEMA steward_amcheck")
+    query(conn, "CREATE EXTENSION IF NOT EXISTS amcheck SCHEMA steward_amcheck")
+    (schema,) = query(
+        conn, "SELECT nspname FROM pg_extension e JOIN pg_namespace n ON n.oid = extnamespace WHERE extname = 'amcheck'"
+    )[0]
+    for owner, index, oid in query(conn, _INDEXES):
+        try:
+            query(conn, f"SELECT {quote(schema)}.bt_index_check(%s::oid::regclass, true)", (oid,))
+        except PostgresError as exc:
+            where = f"database {database!r}: index {quote(owner, index)}"
+            raise Refuted(f"{where} is not sound after the restore: {exc}") from exc
+        compared.indexes += 1
+    return True
+
+
+def _first(differences: t.Sequence[str]) -> str:
+    more = len(differences) - _MOST_NAMED
+    return "; ".join(differences[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")

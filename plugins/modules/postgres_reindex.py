@@ -1,0 +1,187 @@
+#!/usr/bin/python
+# Copyright (c) 2026, The steward.maintenance authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: postgres_reindex
+version_added: 0.1.0
+short_description: Rebuild the PostgreSQL indexes that need it
+description:
+  - Removes what an interrupted C(REINDEX CONCURRENTLY) left behind, rebuilds invalid indexes, and rebuilds B-tree
+    indexes that are mostly empty space. Everything is done concurrently, the users keep reading and writing.
+  - The bloat is measured with C(pgstatindex) where the extension C(pgstattuple) is installed in the database.
+    Elsewhere it is estimated from the number of rows and the widths of the columns, which finds most, but not bloat
+    in indexes whose keys are mostly duplicates. The reason of each plan says which method was used.
+  - Before a rebuild the module looks for old snapshots, which would make it wait, and for room on the disk where it
+    can see it. Afterwards the catalog is read again, and nothing invalid of ours stays behind.
+  - System catalogs and the indexes of TOAST tables are left alone. Indexes behind exclusion constraints cannot be
+    rebuilt concurrently and are reported. PostgreSQL 14.0 to 14.3 is refused.
+  - On a standby nothing is done and the verdict is V(skipped).
+options:
+  bloat_percent:
+    description: An index is rebuilt from this share of empty space on.
+    type: int
+    default: 40
+  minimum_bytes:
+    description: Indexes smaller than this are not looked at for bloat.
+    type: int
+    default: 1048576
+  state_dir:
+    description:
+      - Directory of the file that remembers indexes which look bloated right after their rebuild, so that they are
+        not rebuilt in every run. Nothing is written before such an index is met.
+      - Empty means C(/var/lib/steward) for root, else C(steward) in the user's state directory.
+    type: path
+    default: ''
+  budget:
+    description: The longest that this may take, over all databases. What is not done by then waits for the next run.
+    type: str
+    default: 1h
+  lock_timeout:
+    description: The longest to wait for a lock, and so the longest that others queue behind us. It is tried three
+      times.
+    type: str
+    default: 5s
+  lock_wait:
+    description: How long to wait for another maintenance run in the same database, and for old snapshots to go away.
+    type: str
+    default: 30s
+extends_documentation_fragment:
+  - steward.maintenance._postgres
+  - steward.maintenance._postgres.databases
+  - steward.maintenance._attributes
+  - steward.maintenance._attributes.actiongroup_postgres
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: full
+  idempotent:
+    support: full
+author:
+  - The steward.maintenance authors (@steward-maintenance)
+"""
+
+EXAMPLES = r"""
+- name: Rebuild what needs it, in all databases
+  steward.maintenance.postgres_reindex:
+    login_unix_socket: /var/run/postgresql
+  become: true
+  become_user: postgres
+
+- name: Rebuild large indexes of one database that are more than half empty
+  steward.maintenance.postgres_reindex:
+    databases: [shop]
+    bloat_percent: 50
+    minimum_bytes: 104857600
+    budget: 2h
+"""
+
+RETURN = r"""
+verdict:
+  description: V(ok), V(findings), V(unknown), V(failed) or V(skipped). V(unknown) and V(failed) fail the task.
+  returned: always
+  type: str
+  sample: ok
+summary:
+  description: One sentence with the figures that matter.
+  returned: always
+  type: str
+  sample: 'reindex: 1 of 1 needed actions done, 87 indexes looked at'
+reason:
+  description: Why something was skipped or failed, naming the cause.
+  returned: always
+  type: str
+  sample: ''
+findings:
+  description: What somebody should know about, each with C(id), C(severity), C(subject), C(message) and C(action).
+  returned: always
+  type: list
+  elements: dict
+figures:
+  description: Measured numbers, with the unit in the name.
+  returned: always
+  type: dict
+  sample: {duration_seconds: 2.9, needed_indexes: 1, done: 1, not_done: 0, reclaimed_bytes: 5898240}
+coverage:
+  description: How many indexes were looked at, of how many.
+  returned: always
+  type: dict
+  sample: {looked: 87, of: 87}
+planned:
+  description: The actions that are needed, each with C(database), C(subject), C(action), C(reason) and C(estimate).
+  returned: always
+  type: list
+  elements: dict
+  sample:
+    - database: shop
+      subject: public.orders_pkey
+      action: REINDEX INDEX CONCURRENTLY
+      reason: 72 % bloat by pgstatindex, over 40 %
+      estimate: {bytes: 8192000, rows: 100000, reclaimed_bytes: 5898240, seconds: 0.4, free_bytes: 21474836480}
+done:
+  description: The actions whose effect was read back, with C(before), C(after), C(duration_seconds) and
+    C(reclaimed_bytes).
+  returned: always
+  type: list
+  elements: dict
+not_done:
+  description: The needed actions that did not happen, with C(kind) and C(reason).
+  returned: always
+  type: list
+  elements: dict
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.steward.maintenance.plugins.module_utils._core.durations import parse_duration
+from ansible_collections.steward.maintenance.plugins.module_utils._core.outcome import finish
+from ansible_collections.steward.maintenance.plugins.module_utils._core.suggest import InputError
+from ansible_collections.steward.maintenance.plugins.module_utils._postgres.arguments import (
+    DATABASES_ARGUMENT,
+    LOGIN_ARGUMENTS,
+    login_from,
+)
+from ansible_collections.steward.maintenance.plugins.module_utils._postgres.reindex import Rules, reindex
+from ansible_collections.steward.maintenance.plugins.module_utils._postgres.session import Politeness
+from ansible_collections.steward.maintenance.plugins.module_utils._postgres.work import Budget, Outcome, over_databases
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec=dict(
+            LOGIN_ARGUMENTS,
+            **DATABASES_ARGUMENT,
+            bloat_percent={"type": "int", "default": 40},
+            minimum_bytes={"type": "int", "default": 1048576},
+            state_dir={"type": "path", "default": ""},
+            budget={"type": "str", "default": "1h"},
+            lock_timeout={"type": "str", "default": "5s"},
+            lock_wait={"type": "str", "default": "30s"},
+        ),
+        supports_check_mode=True,
+    )
+    params = module.params
+    try:
+        rules = Rules(params["bloat_percent"], params["minimum_bytes"], params["state_dir"] or "")
+        budget = Budget(parse_duration(params["budget"]))
+        politeness = Politeness(parse_duration(params["lock_timeout"]), parse_duration(params["lock_wait"]))
+    except InputError as exc:
+        module.fail_json(msg=str(exc))
+    login = login_from(params)
+    total = Outcome("reindex", module.check_mode)
+    result = over_databases(
+        login,
+        params["databases"],
+        total,
+        "indexes",
+        lambda database, outcome: reindex(login, database, rules, politeness, budget, outcome),
+    )
+    finish(module, result, total.changed, **total.beside())
+
+
+if __name__ == "__main__":
+    main()
