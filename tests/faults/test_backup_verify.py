@@ -1,0 +1,276 @@
+# Copyright (c) 2026, The steward.maintenance authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is done to a backup or to its verification, and what must be said of it. 0 undetected."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import random
+import shutil
+import signal
+import subprocess
+import time
+
+import pytest
+from support.backups import backups_of, processes_naming, small_disk
+from support.postgres import PrivatePostgres
+
+from ansible_collections.steward.maintenance.plugins.module_utils._postgres import backup_sets
+
+FLIPS = 200
+TRUNCATIONS = 50
+KILLS = 6
+
+
+@pytest.fixture(scope="module")
+def server():
+    with PrivatePostgres() as running:
+        running.run_sql("CREATE ROLE app")
+        running.run_sql("CREATE DATABASE shop OWNER app")
+        running.run_sql("CREATE TABLE t AS SELECT g AS id, md5(g::text) AS v FROM generate_series(1, 3000) g", "shop")
+        running.run_sql("CREATE INDEX ON t (v)", "shop")
+        yield running
+
+
+@pytest.fixture
+def backups(server):
+    with backups_of(server) as place:
+        yield place
+
+
+def test_no_backup_at_all(backups):
+    answer = backups.verify()
+    assert answer["verdict"] == "failed"
+    assert answer["reason"] == f"there is no backup in {backups.path}"
+
+
+@pytest.mark.parametrize("compression", ["zstd", "lz4", "gzip", "none"])
+def test_bit_flips_and_truncations(backups, compression):
+    made = backups.back_up(compression=compression)
+    if made["failed"]:
+        assert "is not possible" in made["reason"]  # these programs do not offer it
+        return
+    assert not backups.verify()["failed"]
+    found = backup_sets.read_sets(str(backups.path))[0]
+    files = [os.path.join(found.path, entry["path"]) for entry in found.manifest["files"]]
+    chance = random.Random(compression)
+    undetected = []
+    for number in range(FLIPS + TRUNCATIONS):
+        path = chance.choice(files)
+        good = pathlib.Path(path).read_bytes()
+        position = chance.randrange(len(good))
+        bad = bytearray(good)
+        bad[position] ^= 1 << chance.randrange(8)
+        pathlib.Path(path).write_bytes(bytes(bad) if number < FLIPS else good[:position])
+        if not any(path in wrong for wrong in backup_sets.damaged_files(found, by_hash=True)):
+            undetected.append((path, position))
+        pathlib.Path(path).write_bytes(good)
+    assert undetected == []
+
+
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [
+        ("globals.sql", "flip"),
+        ("shop/toc.dat", "truncate"),
+        ("shop/toc.dat", "remove"),
+        ("manifest.json", "flip"),
+        ("manifest.json", "remove"),
+    ],
+)
+def test_a_damaged_file_is_named(backups, name, damage):
+    backups.back_up()
+    path = backups.sets()[0] / name
+    good = path.read_bytes()
+    middle = len(good) // 2
+    if damage == "flip":
+        path.write_bytes(good[:middle] + bytes([good[middle] ^ 1]) + good[middle + 1 :])
+    elif damage == "truncate":
+        path.write_bytes(good[:middle])
+    else:
+        path.unlink()
+    answer = backups.verify()
+    assert answer["verdict"] == "failed"
+    assert str(path) in answer["reason"]
+    assert not (path.parent / "verified.json").exists()
+    assert os.listdir(str(backups.scratch)) == []
+    # A backup that is known to be bad protects nothing: the next one is due at once.
+    assert backups.back_up()["changed"]
+
+
+def test_a_proof_is_taken_back(backups):
+    backups.back_up()
+    backups.verify()
+    path = backups.sets()[0] / "globals.sql"
+    good = path.read_bytes()
+    path.write_bytes(good[:-1])
+    assert backups.verify()["verdict"] == "failed"
+    assert (backups.sets()[0] / "refuted.json").exists()
+    assert not (backups.sets()[0] / "verified.json").exists()
+    path.write_bytes(good)
+    assert not backups.verify()["failed"]
+    assert (backups.sets()[0] / "verified.json").exists()
+    assert not (backups.sets()[0] / "refuted.json").exists()
+
+
+def rewrite(backups, change):
+    """A manifest that is consistent in itself, but not with what was dumped."""
+    backup = backup_sets.read_sets(str(backups.path))[0]
+    body = json.loads(json.dumps({name: value for name, value in backup.manifest.items() if name != "digest"}))
+    change(body)
+    backup_sets.write_manifest(backup.path, body)
+
+
+def shop(body):
+    return next(entry for entry in body["databases"] if entry["name"] == "shop")
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (lambda body: shop(body)["stored_tables"][0].update(rows=3001), '"public"."t" has 3000 rows instead of 3001'),
+        (
+            lambda body: shop(body)["stored_tables"].append({"schema": "public", "name": "u", "rows": 0}),
+            '"public"."u" is missing',
+        ),
+        (lambda body: shop(body)["stored_tables"].clear(), '"public"."t" is not in the manifest'),
+        (lambda body: shop(body)["extensions"].update(postgis="3.4"), "lacks extensions after the restore: postgis"),
+        (lambda body: shop(body).update(large_objects=2), "there are 0 large objects instead of 2"),
+        (lambda body: shop(body).update(connection_limit=3), "connection_limit is -1 instead of 3"),
+        (lambda body: body["roles"].append("nobody_made_me"), "roles are missing after the globals were replayed"),
+    ],
+)
+def test_the_restored_copy_is_compared(backups, change, expected):
+    backups.back_up(databases=["shop"])
+    rewrite(backups, change)
+    answer = backups.verify()
+    assert answer["verdict"] == "failed"
+    assert expected in answer["reason"]
+    assert os.listdir(str(backups.scratch)) == []
+
+
+def test_a_dump_that_cannot_be_restored(backups):
+    """The manifest fits the files, so that only the restore can tell."""
+    backups.back_up(databases=["shop"], compression="none")
+    path = next(path for path in backups.sets()[0].glob("shop/*.dat") if path.name != "toc.dat")
+    path.write_bytes(path.read_bytes()[:-1000])
+    spoiled = backup_sets.read_sets(str(backups.path))[0]
+
+    def change(body):
+        for entry in body["files"]:
+            place = os.path.join(spoiled.path, entry["path"])
+            entry.update(bytes=os.stat(place).st_size, sha256=backup_sets.sha256_of(place))
+
+    rewrite(backups, change)
+    answer = backups.verify()
+    assert answer["verdict"] == "failed"
+    assert "'shop'" in answer["reason"]
+
+
+def test_a_missing_program_is_unknown_not_failed(server, backups, tmp_path):
+    backups.back_up()
+    for name in ("pg_restore", "initdb"):
+        (tmp_path / name).symlink_to(os.path.join(server.bin_dir, name))
+    answer = backups.verify(bin_dir=str(tmp_path))
+    assert answer["verdict"] == "unknown"
+    assert f"postgres of PostgreSQL {server.major} was not found" in answer["reason"]
+    assert not (backups.sets()[0] / "refuted.json").exists()
+    assert not backups.verify()["failed"]
+
+
+def test_no_space_for_the_throwaway_server(backups):
+    backups.back_up()
+    with small_disk(backups.scratch, "4m"):
+        answer = backups.verify()
+        assert answer["verdict"] == "unknown"
+        assert f"not enough space in {backups.scratch}" in answer["reason"]
+        assert os.listdir(str(backups.scratch)) == []
+
+
+def test_a_scratch_path_that_is_too_long(backups):
+    backups.back_up()
+    place = backups.scratch / ("x" * 100)
+    place.mkdir()
+    answer = backups.verify(scratch_path=str(place))
+    assert answer["verdict"] == "unknown"
+    assert "too long for a Unix socket" in answer["reason"]
+
+
+def test_killed_at_any_moment(backups):
+    backups.back_up()
+    began = time.monotonic()
+    assert not backups.verify(force=True)["failed"]
+    length = time.monotonic() - began
+    proof = backups.sets()[0] / "verified.json"
+    for number in range(KILLS):
+        process = backups.start_verify(force=True)
+        time.sleep(random.Random(number).uniform(0.2, length))
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        assert proof.exists()
+    answer = backups.verify(force=True)
+    assert not answer["failed"], answer
+    assert os.listdir(str(backups.scratch)) == []
+    assert processes_naming(str(backups.scratch)) == []
+
+
+def test_a_server_that_outlived_its_run_is_ended(server, backups):
+    """Where the system cannot end the throwaway server with its run, the next run does, and only that one."""
+    backups.back_up()
+    place = backups.scratch / "steward-verify-orphan"
+    orphan = PrivatePostgres(server.bin_dir, place)
+    orphan.create()
+    orphan.start()
+    (place / "lock").touch()
+    bystander = backups.scratch / "somebody's"
+    bystander.mkdir()
+    try:
+        assert not backups.verify()["failed"]
+        assert os.listdir(str(backups.scratch)) == ["somebody's"]
+        assert processes_naming(str(place)) == []
+    finally:
+        for line in processes_naming(str(place)):
+            raise AssertionError(f"still there: {line}")
+
+
+def test_one_that_is_in_use_is_left_alone(backups):
+    backups.back_up()
+    place = backups.scratch / "steward-verify-used"
+    place.mkdir()
+    holder = subprocess.Popen(["flock", str(place / "lock"), "sleep", "60"])
+    try:
+        time.sleep(0.5)
+        assert not backups.verify()["failed"]
+        assert os.listdir(str(backups.scratch)) == ["steward-verify-used"]
+    finally:
+        holder.kill()
+        holder.wait()
+        shutil.rmtree(str(place))
+
+
+def test_the_throwaway_server_has_no_network(server, backups):
+    """What it listens on is one socket in a directory closed to others."""
+    server.run_sql(
+        "CREATE FUNCTION slow(int) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT $1 FROM pg_sleep(0.02)'", "shop"
+    )
+    server.run_sql("CREATE TABLE u (id int); INSERT INTO u SELECT generate_series(1, 200)", "shop")
+    server.run_sql("CREATE INDEX ON u (slow(id))", "shop")
+    try:
+        backups.back_up()
+        process = backups.start_verify()
+        seen = None
+        deadline = time.monotonic() + 30
+        while seen is None and time.monotonic() < deadline and process.poll() is None:
+            found = [line for line in processes_naming(str(backups.scratch)) if "listen_addresses= " in line]
+            sockets = list(backups.scratch.glob("steward-verify-*/.s.PGSQL.*"))
+            seen = (found[0], sockets[0].parent.stat().st_mode & 0o777) if found and sockets else None
+            time.sleep(0.01)
+        stdout, _stderr = process.communicate(timeout=120)
+        assert seen is not None
+        assert seen[1] == 0o700
+        assert b'"failed": true' not in stdout
+    finally:
+        server.run_sql("DROP TABLE u; DROP FUNCTION slow(int)", "shop")
