@@ -58,8 +58,9 @@ class Backups:
         return dict(json.loads((self.sets()[at] / "manifest.json").read_text()))
 
     def tree(self) -> dict[str, bytes]:
-        """Every file and its contents, to see that nothing was touched."""
-        return {str(path): path.read_bytes() for path in sorted(self.path.rglob("*")) if path.is_file()}
+        """Every file and its contents, to see that nothing was touched; the locks name whoever held them last."""
+        files = [path for path in sorted(self.path.rglob("*")) if path.is_file() and path.suffix != ".lock"]
+        return {str(path): path.read_bytes() for path in files}
 
 
 @contextlib.contextmanager

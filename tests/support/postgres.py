@@ -13,9 +13,13 @@ import shutil
 import socket
 import subprocess
 import tempfile
+import time
 import typing as t
 
 from ansible_collections.steward.maintenance.plugins.module_utils._postgres.connection import Login, connect
+
+#: The database that the fixture `shop` makes.
+SHOP = "shop"
 
 _SETTINGS = {
     "fsync": "off",
@@ -199,14 +203,17 @@ class PrivatePostgres:
     def connect(self, database: str = "postgres", user: str | None = None) -> t.Any:
         """A plain psycopg2 connection over the socket (trusted, no password), in autocommit mode, as a client's."""
         login = Login(unix_socket=self.socket_dir, port=self.port, user=user or self.superuser, ssl_mode="disable")
-        return connect(login, database, "test")
+        conn = connect(login, database, "test")
+        conn.cursor().execute("RESET search_path")
+        return conn
 
-    def run_sql(self, sql: str, database: str = "postgres", parameters: t.Any = None, user: str | None = None) -> list[t.Any]:
+    def run_sql(
+        self, sql: str, database: str = "postgres", parameters: t.Any = None, user: str | None = None
+    ) -> list[t.Any]:
         """Run one statement, or several without a result, in autocommit mode; the search path is the usual one."""
         conn = self.connect(database, user)
         try:
             with contextlib.closing(conn.cursor()) as cursor:
-                cursor.execute("RESET search_path")
                 cursor.execute(sql, parameters)
                 return list(cursor.fetchall()) if cursor.description else []
         finally:
@@ -220,3 +227,20 @@ class PrivatePostgres:
     def log(self) -> str:
         """All that the server has logged so far, statements too."""
         return self.log_file.read_text(errors="replace") if self.log_file.exists() else ""
+
+
+def wait_for(condition: t.Callable[[], t.Any], what: str, seconds: float = 20) -> t.Any:
+    """Wait until the condition is true and return what it gave."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        found = condition()
+        if found:
+            return found
+        time.sleep(0.05)
+    raise AssertionError(f"{what} did not happen within {seconds} s")
+
+
+def settle(server: PrivatePostgres, table: str, modified: int) -> None:
+    """Wait until the statistics know of the changes: up to 14 they travel through a collector."""
+    sql = "SELECT n_tup_ins + n_tup_upd + n_tup_del FROM pg_stat_all_tables WHERE relid = %s::regclass"
+    wait_for(lambda: server.run_sql(sql, SHOP, (table,))[0][0] >= modified, f"statistics of {table}")

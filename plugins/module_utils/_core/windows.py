@@ -117,15 +117,15 @@ def parse_window(text: str) -> Window:
 
 def _parts(text: str) -> t.Iterator[str]:
     for piece in text.split(";"):
-        collected = ""
+        pending: list[str] = []
         for part in piece.split(","):
             # A comma stands between days as well as between windows: a window is complete when it has its times.
-            collected = f"{collected},{part}" if collected else part
-            if _HAS_TIMES.search(collected):
-                yield collected.strip()
-                collected = ""
-        if collected.strip() or not piece.strip():
-            yield collected.strip()
+            pending.append(part)
+            if _HAS_TIMES.search(part):
+                yield ",".join(pending).strip()
+                pending = []
+        if pending:
+            yield ",".join(pending).strip()
 
 
 def _parse_span(part: str, text: str) -> Span:

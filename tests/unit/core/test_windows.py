@@ -106,6 +106,8 @@ def test_an_open_window_opens_now_and_one_that_is_always_open_never_closes() -> 
         ("01:00-05:00", "cannot be read"),
         ("Mon 1-2", "cannot be read"),
         ("Mon 01:00-02:00;", "'' cannot be read"),
+        ("Mon 01:00-02:00,", "'' cannot be read"),
+        (",", "',' cannot be read"),
         ("Fun 01:00-02:00", "unknown day 'Fun'; days are Mon"),
         ("Mon-Wed-Fri 01:00-02:00", "not a range of days"),
         ("Sun 25:00-01:00", "time '25:00' does not exist"),

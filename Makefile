@@ -1,0 +1,54 @@
+# The verbs of a working day. `make test` is the whole; every layer's log is in .cache/logs/.
+.DEFAULT_GOAL := help
+.PHONY: help demo test quick lint sanity unit house integration cores faults molecule acceptance bench-cycle docs changelog locks
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+
+demo: ## see the collection at work on a private PostgreSQL (bin/demo clean removes it)
+	bin/demo
+
+test: ## every layer; ends with one line: N passed, N failed
+	bin/test
+
+quick: ## what to run before each commit: lint and unit tests, under three minutes
+	bin/test lint unit
+
+lint: ## ruff, mypy, import-linter, ansible-lint, yamllint, shellcheck, antsibull
+	bin/test lint
+
+sanity: ## ansible-test sanity, on every Python found
+	bin/test sanity
+
+unit: ## the logic in module_utils, without Ansible
+	bin/test unit
+
+house: ## guards: built collection, defaults against argument specifications, secrets, names
+	bin/test house
+
+integration: ## the modules on real servers: PostgreSQL 13 to 18
+	bin/test integration
+
+cores: ## unit and integration tests on the other ansible-cores
+	bin/test cores
+
+faults: ## what is injected, what must happen
+	bin/test faults
+
+molecule: ## roles and playbooks on systemd hosts; make molecule SCENARIO=x runs one
+	SCENARIO='$(SCENARIO)' bin/test molecule
+
+acceptance: ## bin/demo as a new user has it: unprivileged, and on bare Debian 12 and 13
+	bin/test acceptance
+
+bench-cycle: ## cost of a cycle with nothing due, beside `ansible -m ping` on the same hosts
+	@bin/test --exec python benchmarks/bench_cycle.py
+
+docs: ## build the HTML documentation of modules and roles into .cache/docs
+	@bin/test --exec python -m tools.docs
+
+changelog: ## check the changelog fragments; make changelog RELEASE=x.y.z writes the release
+	@bin/test --exec antsibull-changelog $(if $(RELEASE),release --version $(RELEASE),lint)
+
+locks: ## make requirements/test.txt and core-*.txt anew from their .in files
+	@python3 -m tools.locks

@@ -1,0 +1,81 @@
+# Copyright (c) 2026, The steward.maintenance authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""bin/test counts honestly: what did not run did not pass."""
+
+from __future__ import annotations
+
+import pathlib
+import sys
+
+import pytest
+from support.house import ROOT
+
+sys.path.insert(0, str(ROOT))
+from tools.layers import catalogue, runner
+
+
+@pytest.mark.parametrize(
+    ("log", "status", "passed", "failed"),
+    [
+        ("======= 12 passed in 3.10s =======", 0, 12, 0),
+        ("==== 2 failed, 10 passed, 1 warning in 3.10s ====", 1, 10, 2),
+        ("==== 10 passed, 3 skipped in 3.10s ====", 0, 10, 3),
+        ("==== 10 passed, 2 errors in 3.10s ====", 1, 10, 2),
+        ("==== 10 passed, 1 deselected, 1 xfailed in 3.10s ====", 0, 10, 2),
+        ("=== no tests ran in 0.44s ===", 5, 0, 1),
+        ("9 passed, 0 failed\nclean-up went wrong", 1, 9, 1),
+        ("molecule: 7 passed, 0 failed", 0, 7, 0),
+        ("built all images", 0, 1, 0),
+        ("Killed", -9, 0, 1),
+        ("", 2, 0, 1),
+    ],
+)
+def test_counts(log: str, status: int, passed: int, failed: int) -> None:
+    outcome = runner.count(log, status)
+    assert (outcome.passed, outcome.failed) == (passed, failed)
+
+
+def _layer(name: str, *command: str, **more: object) -> catalogue.Layer:
+    return catalogue.Layer(name, "trial", command, **more)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> object:
+    """Run layers in this environment, with the logs aside."""
+    monkeypatch.setattr(runner, "LOGS", tmp_path)
+    monkeypatch.setattr(runner, "ROOT", tmp_path)
+    monkeypatch.setattr(runner.venvs, "ensure", lambda _name: pathlib.Path(sys.prefix))
+    return lambda *layers: runner.run(layers, 2)
+
+
+def test_a_failing_layer_stops_no_other(run: object, capsys: pytest.CaptureFixture[str]) -> None:
+    outcomes = run(  # type: ignore[operator]
+        _layer("later", "sh", "-c", "echo 3 passed", after="broken"),
+        _layer("broken", "sh", "-c", "exit 3"),
+        _layer("absent", "./there-is-no-such-program"),
+    )
+    assert (outcomes["later"].passed, outcomes["broken"].failed, outcomes["absent"].failed) == (3, 1, 1)
+    assert "not run" in outcomes["absent"].note
+    assert runner.conclude(outcomes) == 1
+    assert capsys.readouterr().out.splitlines()[-1] == "3 passed, 2 failed"
+
+
+def test_a_layer_that_hangs_is_stopped_with_all_its_children(run: object, tmp_path: pathlib.Path) -> None:
+    script = f"(trap '' TERM HUP; sleep 600 & echo $! >{tmp_path}/child; wait) & echo 5 passed; exec sleep 600"
+    outcome = run(_layer("hangs", "sh", "-c", script, timeout=1))["hangs"]  # type: ignore[operator]
+    assert outcome.failed > 0
+    assert "stopped" in outcome.note
+
+
+def test_a_python_that_is_too_new_is_told_and_not_passed(run: object) -> None:
+    outcome = run(_layer("old core", "true", python=((3, 2), (3, 3))))["old core"]  # type: ignore[operator]
+    assert (outcome.passed, outcome.failed) == (0, 1)
+    assert outcome.note.startswith("not run: needs Python 3.2 to 3.3")
+
+
+def test_every_layer_can_be_named() -> None:
+    layers = catalogue.layers()
+    names = [layer.name for layer in layers]
+    assert len(names) == len(set(names))
+    assert {layer.after for layer in layers} - {""} <= set(names)

@@ -1,0 +1,126 @@
+# Copyright (c) 2026, The steward.maintenance authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""System packages: what the chosen layers need, found by looking for it, installed by apt where that is allowed."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import glob
+import importlib.util
+import os
+import pathlib
+import platform
+import shutil
+import subprocess
+import tempfile
+import typing as t
+
+from .places import ROOT, cache
+
+
+@dataclasses.dataclass(frozen=True)
+class Need:
+    """A Debian package, and how to see that what it brings is there: a program's name, or a pattern of a path.
+
+    Without a sign, the package itself is asked for.
+    """
+
+    package: str
+    sign: str = ""
+
+    @property
+    def is_met(self) -> bool:
+        if "/" in self.sign:
+            return bool(glob.glob(self.sign))
+        if self.sign:
+            return bool(shutil.which(self.sign, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"))
+        query = ["dpkg-query", "--show", "--showformat=${db:Status-Status}", self.package]
+        return subprocess.run(query, capture_output=True, text=True, check=False).stdout == "installed"
+
+
+GIT = Need("git", "git")
+POSTGRES = Need("postgresql", "/usr/lib/postgresql/*/bin/initdb")
+PROMTOOL = Need("prometheus", "promtool")
+CHROMIUM = Need("chromium", "chromium")
+
+
+def containers() -> list[Need]:
+    """What the test bed asks for, in its own list."""
+    return [Need(package) for package in (ROOT / "tests" / "bed" / "apt-packages").read_text().split()]
+
+
+_APT = ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-o", "Acquire::Check-Valid-Until=false", "-qq"]
+_NO_CLUSTER = "/etc/postgresql-common/createcluster.d/steward-maintenance.conf"
+
+
+class MissingPackagesError(Exception):
+    """Something of the system is missing and cannot be installed from here; the message names the one command."""
+
+
+def provide(needs: t.Iterable[Need]) -> None:
+    """Install what is missing.
+
+    :raises MissingPackagesError: naming the command, when neither root nor a sudo without password is at hand.
+    """
+    python = f"python{platform.python_version().rpartition('.')[0]}"
+    missing = [need for need in dict.fromkeys(needs) if not need.is_met]
+    if (cache() / "tools" / "bin" / "promtool").exists():
+        missing = [need for need in missing if need is not PROMTOOL]
+    packages = [need.package for need in missing if need is not PROMTOOL]
+    if not importlib.util.find_spec("ensurepip"):
+        packages.append(f"{python}-venv")
+    if not missing and not packages:
+        return
+    if not shutil.which("apt-get"):
+        raise MissingPackagesError(f"no apt-get here; install what brings: {' '.join([*packages, 'promtool'])}")
+    root = _as_root()
+    typed = f"apt-get update && sudo apt-get install -y --no-install-recommends {' '.join(packages)}"
+    if root is None and packages:
+        raise MissingPackagesError(
+            f"system packages are missing, and there is neither root nor sudo without a password. Type:\n  sudo {typed}"
+        )
+    if root is not None:
+        _run([*root, *_APT, "update"])
+    if packages:
+        print(f"installing {' '.join(packages)}", flush=True)
+        with _no_new_cluster(root or []) if POSTGRES in missing else contextlib.nullcontext():
+            _run([*(root or []), *_APT, "install", "-y", "--no-install-recommends", *packages])
+    if PROMTOOL in missing:
+        _unpack_promtool()
+
+
+def _as_root() -> list[str] | None:
+    if os.geteuid() == 0:
+        return []
+    allowed = subprocess.run(["sudo", "-n", "true"], capture_output=True, check=False) if shutil.which("sudo") else None
+    return ["sudo", "-n"] if allowed and allowed.returncode == 0 else None
+
+
+def _run(command: list[str], cwd: str | None = None) -> None:
+    done = subprocess.run(command, cwd=cwd, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise MissingPackagesError(f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
+
+
+@contextlib.contextmanager
+def _no_new_cluster(root: list[str]) -> t.Iterator[None]:
+    """Keep the packages from starting a server on port 5432: only their programs are wanted."""
+    script = 'mkdir -p "$(dirname "$0")" && echo "create_main_cluster = false" >"$0"'
+    subprocess.run([*root, "sh", "-c", script, _NO_CLUSTER], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run([*root, "rm", "-f", _NO_CLUSTER], check=True)
+
+
+def _unpack_promtool() -> None:
+    """Take promtool out of its package (promtool, or prometheus before Debian 13): installing that starts a server."""
+    place = cache() / "tools" / "bin"
+    place.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as scratch:
+        _run(["sh", "-c", "apt-get -qq download promtool || apt-get -qq download prometheus"], cwd=scratch)
+        _run(["sh", "-c", "dpkg-deb --fsys-tarfile prom*.deb | tar -x ./usr/bin/promtool"], cwd=scratch)
+        shutil.copy2(pathlib.Path(scratch, "usr/bin/promtool"), place / ".promtool")
+        os.replace(place / ".promtool", place / "promtool")
