@@ -10,6 +10,7 @@ import typing as t
 
 import jinja2
 from ansible.errors import AnsibleActionFail, AnsibleError
+from ansible.playbook.role.definition import RoleDefinition
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.steward.maintenance.plugins.module_utils._core.suggest import InputError
@@ -32,6 +33,7 @@ class ActionModule(ActionBase):
         of_play = self._of_play(fleet, variables)
         for host in hosts:
             self._look_at(fleet, host, variables, of_play)
+        self._look_for_roles(fleet)
         try:
             fleet.require_sound()
         except InputError as exc:
@@ -40,6 +42,37 @@ class ActionModule(ActionBase):
         for sentence in absent:
             self._display.display(sentence)
         return {"changed": False, "msg": f"the settings of {len(hosts)} hosts are sound", "absent": absent}
+
+    def _look_for_roles(self, fleet: Fleet) -> None:
+        """Refuse a role or an entry that is not there or cannot be read.
+
+        Once a host is at work it would be too late: ansible-core lets a host with an include that cannot be loaded drop
+        out of the plays that follow, and ends with exit status 0 when no other host is left.
+        """
+        known: dict[tuple[str, str], str] = {}
+        for host, activity in fleet.roles_of_the_project():
+            work = (activity.role, activity.entry)
+            if work not in known:
+                known[work] = self._why_not(*work)
+            if known[work]:
+                fleet.refuse(host, f"cycle_activities: {activity.name}: {known[work]}")
+
+    def _why_not(self, role: str, entry: str) -> str:
+        try:
+            finder = RoleDefinition(loader=self._loader, collection_list=["steward.maintenance"])
+            finder.preprocess_data({"role": role})
+        except AnsibleError as exc:
+            return f"role: {exc.message}"
+        path = finder.get_role_path()
+        found = [f"{path}/tasks/{entry}{ending}" for ending in (".yml", ".yaml", ".json", "")]
+        there = [file for file in found if self._loader.is_file(file)]
+        if not there:
+            return f"entry: the role {role!r} has no tasks/{entry}.yml (looked in {path})"
+        try:
+            self._loader.load_from_file(there[0])
+        except AnsibleError as exc:
+            return f"entry: {there[0]} cannot be read: {exc.message}"
+        return ""
 
     def _of_play(self, fleet: Fleet, variables: dict[str, t.Any]) -> dict[str, t.Any]:
         """The values that the play gives to all hosts: they are in no host's variables, but outrank them."""

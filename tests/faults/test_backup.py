@@ -50,7 +50,7 @@ def assert_sound(backups, count):
         assert backup_sets.damaged_files(backup, by_hash=True) == []
 
 
-def test_wrong_password(server, backups):
+def test_wrong_password(backups):
     answer = backups.back_up(login_password="not the one")
     assert answer["verdict"] == "failed"
     assert "password authentication failed for user" in answer["reason"]
@@ -113,7 +113,7 @@ def test_full_disk(server, backups):
         server.run_sql("DROP DATABASE big")
 
 
-def test_too_little_space_is_seen_before(server, backups):
+def test_too_little_space_is_seen_before(backups):
     with small_disk(backups.path, "200k"):
         answer = backups.back_up()
         assert answer["verdict"] == "failed"
@@ -181,7 +181,7 @@ def test_the_password_is_in_no_command_line(server, backups):
     assert_sound(backups, 1)
 
 
-def test_two_at_once(server, backups):
+def test_two_at_once(backups):
     """The second waits for the first, finds its backup, and makes none."""
     first = backups.start_backup()
     second = backups.start_backup()
@@ -205,14 +205,14 @@ def test_one_that_takes_too_long_is_named(server, backups):
     assert_sound(backups, 1)
 
 
-def test_killed_at_any_moment(server, backups):
+def test_killed_at_any_moment(backups):
     began = time.monotonic()
     backups.back_up()
     length = time.monotonic() - began
     good = backups.tree()
     for number in range(KILLS):
         process = backups.start_backup(force=True)
-        time.sleep(random.Random(number).uniform(0.1, length))
+        time.sleep(random.Random(number).uniform(0.1, length))  # noqa: S311
         process.send_signal(signal.SIGKILL)
         process.communicate()
         now = backups.tree()

@@ -56,7 +56,7 @@ def test_bit_flips_and_truncations(backups, compression):
     assert not backups.verify()["failed"]
     found = backup_sets.read_sets(str(backups.path))[0]
     files = [os.path.join(found.path, entry["path"]) for entry in found.manifest["files"]]
-    chance = random.Random(compression)
+    chance = random.Random(compression)  # noqa: S311
     undetected = []
     for number in range(FLIPS + TRUNCATIONS):
         path = chance.choice(files)
@@ -207,7 +207,7 @@ def test_killed_at_any_moment(backups):
     proof = backups.sets()[0] / "verified.json"
     for number in range(KILLS):
         process = backups.start_verify(force=True)
-        time.sleep(random.Random(number).uniform(0.2, length))
+        time.sleep(random.Random(number).uniform(0.2, length))  # noqa: S311
         process.send_signal(signal.SIGKILL)
         process.communicate()
         assert proof.exists()

@@ -39,6 +39,7 @@ class Fleet:
 
     def __init__(self, directory: pathlib.Path) -> None:
         self.directory = directory
+        self.roles = HERE / "roles"
         self.records = directory / "records"
         self.report = directory / "report.html"
         self.activities: dict[str, dict[str, t.Any]] = {name: {"role": "probe", "entry": "good"} for name in NAMES}
@@ -62,7 +63,7 @@ class Fleet:
             os.environ,
             ANSIBLE_CONFIG=str(ROOT / "ansible.cfg"),
             ANSIBLE_COLLECTIONS_PATH=str(COLLECTIONS),
-            ANSIBLE_ROLES_PATH=str(HERE / "roles"),
+            ANSIBLE_ROLES_PATH=str(self.roles),
             ANSIBLE_LOCAL_TEMP=str(self.directory / "tmp"),
             ANSIBLE_REMOTE_TEMP=str(self.directory / "tmp"),
             ANSIBLE_CALLBACK_RESULT_FORMAT="json",
@@ -244,6 +245,30 @@ def test_the_role_works_in_a_play_of_the_users_own(fleet: Fleet) -> None:
     assert fleet.recorded() == {**dict.fromkeys(NAMES, "ok"), "database.reindex": "failed"}
     assert "db1 needs attention:" in told
     assert not fleet.report.exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"role": "nobody_wrote_this"}, "database.vacuum: role: the role 'nobody_wrote_this' was not found"),
+        ({"entry": "good_ol"}, "database.vacuum: entry: the role 'probe' has no tasks/good_ol.yml"),
+        ({"entry": "torn"}, "torn.yml cannot be read"),
+    ],
+)
+def test_a_role_that_cannot_be_loaded_is_refused_before_any_host_is_touched(
+    fleet: Fleet, change: dict[str, str], message: str
+) -> None:
+    # ansible-core would drop the host in the middle of the run and end with exit status 0.
+    roles = fleet.directory / "roles"
+    shutil.copytree(HERE / "roles", roles)
+    (roles / "probe" / "tasks" / "torn.yml").write_text("- name: [unended\n", encoding="utf-8")
+    fleet.roles = roles
+    fleet.activities["database.vacuum"].update(change)
+    status, told = fleet.run()
+    assert status != 0, told
+    assert message in told
+    assert "no host was touched" in told
+    assert not fleet.records.exists()
 
 
 def test_a_misspelt_group_is_not_nothing_to_do(fleet: Fleet) -> None:

@@ -51,15 +51,12 @@ class Step(t.Protocol):
 
     def is_done(self) -> bool:
         """Ask the system itself whether this step is done."""
-        ...
 
     def do(self) -> None:
         """Do it, clearing away what a killed attempt may have left."""
-        ...
 
     def undo(self) -> None:
         """Take it back, whether it was done, half done or not begun."""
-        ...
 
 
 class Journal:

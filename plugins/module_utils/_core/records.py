@@ -31,25 +31,20 @@ class RecordStore(t.Protocol):
 
     def append(self, fields: t.Mapping[str, t.Any]) -> Record:
         """Complete the fields, link them to the chain, write them and have them on disk before returning."""
-        ...
 
     def read(
         self, activities: t.Collection[str] | None = None, limit: int | None = None, host: str | None = None
     ) -> list[Record]:
         """The records of these activities and this host; of those the last `limit`."""
-        ...
 
     def scan(self, host: str | None = None) -> tuple[list[Record], ChainReport]:
         """All records of a host and the state of their chain, in one pass."""
-        ...
 
     def verify(self) -> ChainReport:
         """Whether every record is there as it was written."""
-        ...
 
     def check_writable(self) -> str:
         """Empty when a record could be written now, else the reason; nothing is altered."""
-        ...
 
 
 def open_store(location: str, password: str | None = None) -> RecordStore:

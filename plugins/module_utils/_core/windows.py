@@ -66,7 +66,7 @@ class Span:
 
     def turning_points(self, day: datetime.date) -> t.Iterator[datetime.datetime]:
         """The moments of a local day at which the span may open or close."""
-        for minute in {self.opens % _FULL_DAY, self.closes % _FULL_DAY}:
+        for minute in sorted({self.opens % _FULL_DAY, self.closes % _FULL_DAY}):
             wall = datetime.datetime.combine(day, datetime.time(minute // 60, minute % 60), self.zone)
             for fold in (0, 1):
                 yield wall.replace(fold=fold).astimezone(datetime.timezone.utc)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import typing as t
 
 from .._core.suggest import InputError, did_you_mean, nearest
-from .catalogue import Data
+from .catalogue import Activity, Data
 from .due import why_outside
 from .settings import Settings, read_settings, unknown_variables
 
@@ -49,6 +49,14 @@ class Fleet:
             told = [f"{problem} ({_named(hosts)})" for problem, hosts in self._problems.items()]
             raise InputError("; ".join(told))
         self._require_work()
+
+    def roles_of_the_project(self) -> t.Iterator[tuple[str, Activity]]:
+        """Host and activity, wherever the project itself chose the role or the entry that does it."""
+        for host, settings in self._settings.items():
+            for name, activity in settings.activities.items():
+                ours = self._catalogue[name]
+                if activity.available and (activity.role, activity.entry) != (ours.get("role"), ours.get("entry")):
+                    yield host, activity
 
     def absent_groups(self) -> list[str]:
         """One sentence for each group that available activities want and that has no host in this run."""

@@ -17,10 +17,11 @@ import typing as t
 from .._core.clock import stamp, utc_now, write_time
 from .._core.durations import format_duration
 from .._core.result import Finding, Result, ok_or_findings
+from .._core.sizes import format_size
 from .._core.suggest import InputError
 from .._core.version import COLLECTION_VERSION
 from . import contents
-from .backup_plan import Planned, age_of, choose_databases, in_units, plan, require_space, why_due
+from .backup_plan import Planned, age_of, choose_databases, plan, require_space, why_due
 from .backup_sets import FORMAT, PARTIAL, BackupSet, damaged_files, read_sets, remove_partials, write_manifest
 from .connection import Login, PostgresError, connect, one_line, query
 from .dump import DatabaseGone, Tools, dump_database, find_tools
@@ -108,9 +109,9 @@ class _Run:
         if check:
             require_space(settings.path, needed, "the backup")
             self.outcome.changed = True
-            coming = f"a new backup of {', '.join(wanted)} (about {in_units(needed)})"
+            coming = f"a new backup of {', '.join(wanted)} (about {format_size(needed)})"
             self.outcome.after = [*self.outcome.before, coming]
-            summary = f"{len(wanted)} databases would be backed up, about {in_units(needed)}: {why}"
+            summary = f"{len(wanted)} databases would be backed up, about {format_size(needed)}: {why}"
             return ok_or_findings(summary, self.findings, {"estimated_bytes": needed}, len(wanted), len(wanted))
         os.makedirs(settings.path, mode=0o700, exist_ok=True)
         with lock(os.path.join(settings.path, LOCK), _LOCK_PATIENCE):
@@ -125,9 +126,8 @@ class _Run:
     def _look(self, server: t.Mapping[str, t.Any], wanted: t.Sequence[str]) -> tuple[list[BackupSet], str]:
         sets = read_sets(self.settings.path)
         self.outcome.before = self.outcome.after = [describe(backup) for backup in sets]
-        if self.settings.force:
-            return sets, "a backup is asked for"
-        return sets, why_due(sets, server["system_identifier"], wanted, self.settings.max_age, utc_now())
+        why = why_due(sets, server["system_identifier"], wanted, self.settings.max_age, utc_now())
+        return sets, why or ("a backup is asked for" if self.settings.force else "")
 
     def _nothing_to_do(self, sets: t.Sequence[BackupSet], wanted: t.Sequence[str]) -> Result:
         newest = [backup for backup in sets if not backup.damage][-1]
@@ -226,7 +226,7 @@ class _Run:
             "rows": rows,
         }
         summary = (
-            f"{len(self.dumped)} databases backed up: {tables} tables, {rows} rows, {in_units(backup.bytes)}"
+            f"{len(self.dumped)} databases backed up: {tables} tables, {rows} rows, {format_size(backup.bytes)}"
             f" in {format_duration(manifest['duration_seconds'])}"
         )
         of = len(self.dumped) + len(self.failed)
@@ -254,7 +254,7 @@ def describe(backup: BackupSet) -> str:
     if backup.damage:
         return f"{backup.name} damaged"
     state = "verified" if backup.is_verified else "refuted" if backup.refuted else "not verified"
-    return f"{backup.name} {state}, {in_units(backup.bytes)}: {', '.join(backup.databases)}"
+    return f"{backup.name} {state}, {format_size(backup.bytes)}: {', '.join(backup.databases)}"
 
 
 def _file_entry(directory: str, name: str) -> dict[str, t.Any]:

@@ -15,6 +15,7 @@ import typing as t
 
 from .._core.clock import utc_now
 from .._core.durations import format_duration
+from .._core.sizes import format_size
 from .._core.suggest import InputError, refuse_unknown
 from . import contents
 from .backup_sets import BackupSet, damaged_files
@@ -136,7 +137,7 @@ def plan(
 
 
 def _stored_bytes(login: Login, database: str) -> tuple[int, str]:
-    """The size to dump, or why it is unknown: the dump itself will tell whether the database is gone or closed to us."""
+    """The size to dump, or why it is unknown: the dump itself will tell whether the database is gone or closed."""
     try:
         conn = connect(login, database, "backup")
         try:
@@ -168,17 +169,8 @@ def require_space(path: str, needed: int, what: str) -> None:
     """:raises PostgresError: when `what` will not fit, before anything is written."""
     free = free_bytes(path)
     if needed > free:
-        sizes = f"needs about {in_units(needed)}, {in_units(free)} are free"
+        sizes = f"needs about {format_size(needed)}, {format_size(free)} are free"
         raise PostgresError(f"not enough space in {path}: {what} {sizes}")
-
-
-def in_units(size: float) -> str:
-    """A number of bytes for a person."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if size < 1000:
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:.1f} TB"
 
 
 def age_of(backup: BackupSet, now: datetime.datetime | None = None) -> float:

@@ -95,7 +95,7 @@ def roles(conn: t.Any) -> list[str]:
 def tables(conn: t.Any, with_unlogged: bool = True) -> list[tuple[str, str]]:
     """Schema and name of every table whose rows a dump carries."""
     kinds = ["p", "u"] if with_unlogged else ["p"]
-    return [(schema, name) for schema, name in query(conn, _TABLES, {"kinds": kinds})]
+    return list(query(conn, _TABLES, {"kinds": kinds}))
 
 
 def stored_bytes(conn: t.Any) -> int:

@@ -13,6 +13,7 @@ import time
 import typing as t
 
 from .._core.result import Finding
+from .._core.sizes import format_size
 from . import catalog_indexes, headroom, sessions
 from .bloat import CANNOT_MEASURE, ESTIMATED, Bloat, BloatMeter
 from .catalog_indexes import Index
@@ -314,15 +315,6 @@ def _failed(job: Job, exc: StatementError) -> NotDone:
         advice = "remove the duplicate rows, or drop the index"
         return NotDone(job.plan, REFUSED, f"its table has duplicates: {exc}", advice, "high")
     return NotDone(job.plan, FORBIDDEN if exc.sqlstate == INSUFFICIENT_PRIVILEGE else BROKEN, str(exc))
-
-
-def format_size(size: float) -> str:
-    """Bytes for people: "12.3 MiB"."""
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if size < 1024:
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1024
-    return f"{size:.1f} TiB"
 
 
 def reindex(

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from .._core.durations import format_duration
 from .._core.result import Finding
+from .._core.sizes import format_size
 from . import catalog_indexes, catalog_tables
 from .bloat import CANNOT_MEASURE, BloatMeter
 from .catalog_indexes import Index
 from .connection import query, server_version
-from .reindex import format_size
 from .reviewing import CannotLook, Check, Look
 
 _PG16 = 160000

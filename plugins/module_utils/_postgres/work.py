@@ -12,7 +12,9 @@ import dataclasses
 import time
 import typing as t
 
+from .._core.durations import format_duration
 from .._core.result import Finding, Result, merge
+from .._core.sizes import format_size
 from .connection import Login, PostgresError, connect, is_standby, list_databases, query
 
 #: Why a needed action was not done -> how bad that is, and whether the whole activity failed by it.
@@ -43,6 +45,16 @@ class Plan:
 
     def to_dict(self) -> dict[str, t.Any]:
         return dict(dataclasses.asdict(self), estimate=dict(self.estimate))
+
+    @property
+    def outlook(self) -> str:
+        """What would be done, and the estimate where there is one: "VACUUM would be done, 12.3 MB, about 1.2 s"."""
+        told = [f"{self.action} would be done"]
+        if "bytes" in self.estimate:
+            told.append(format_size(self.estimate["bytes"]))
+        if "seconds" in self.estimate:
+            told.append(f"about {format_duration(self.estimate['seconds'])}")
+        return ", ".join(told)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -173,7 +185,7 @@ class Outcome:
         label = f"postgres {self.task}"
         if self.check:
             before = [f"{plan.database} {plan.subject}: {plan.reason}\n" for plan in self.planned]
-            after = [f"{plan.database} {plan.subject}: {plan.action} would be done\n" for plan in self.planned]
+            after = [f"{plan.database} {plan.subject}: {plan.outlook}\n" for plan in self.planned]
         else:
             before = [f"{item.plan.database} {item.plan.subject}: {item.before}\n" for item in self.done]
             after = [f"{item.plan.database} {item.plan.subject}: {item.after}\n" for item in self.done]

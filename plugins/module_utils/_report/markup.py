@@ -30,7 +30,7 @@ def escape(text: str) -> Markup:
     return text if isinstance(text, Markup) else Markup(html.escape(harmless(text), quote=True))
 
 
-def tag(name: str, /, *children: str | None, **attributes: str | None) -> Markup:
+def tag(element: str, /, *children: str | None, **attributes: str | None) -> Markup:
     """One element. A plain string is text and is escaped; `class_`, `data_label` stand for class, data-label.
 
     Attributes whose value is None are left out.
@@ -40,10 +40,10 @@ def tag(name: str, /, *children: str | None, **attributes: str | None) -> Markup
         for key, value in attributes.items()
         if value is not None
     )
-    end = "\n" if name in _BLOCK else ""
-    if name in _VOID:
-        return Markup(f"<{name}{written}>{end}")
-    return Markup(f"<{name}{written}>{join(*children)}</{name}>{end}")
+    end = "\n" if element in _BLOCK else ""
+    if element in _VOID:
+        return Markup(f"<{element}{written}>{end}")
+    return Markup(f"<{element}{written}>{join(*children)}</{element}>{end}")
 
 
 def join(*children: str | None) -> Markup:

@@ -130,7 +130,7 @@ def test_proved_and_refuted_exclude_each_other(tmp_path):
 
 def test_removal_takes_the_final_name_away_first(tmp_path, monkeypatch):
     make_set(tmp_path)
-    monkeypatch.setattr(backup_sets, "remove_tree", lambda path: None)  # as if killed right after the rename
+    monkeypatch.setattr(backup_sets, "remove_tree", lambda _path: None)  # as if killed right after the rename
     remove_set(only_set(tmp_path))
     assert read_sets(str(tmp_path)) == []
     monkeypatch.undo()

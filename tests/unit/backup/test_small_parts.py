@@ -12,7 +12,8 @@ import time
 
 import pytest
 
-from ansible_collections.steward.maintenance.plugins.module_utils._postgres.backup_plan import in_units, require_space
+from ansible_collections.steward.maintenance.plugins.module_utils._core.sizes import format_size
+from ansible_collections.steward.maintenance.plugins.module_utils._postgres.backup_plan import require_space
 from ansible_collections.steward.maintenance.plugins.module_utils._postgres.connection import Login, PostgresError
 from ansible_collections.steward.maintenance.plugins.module_utils._postgres.dump import directory_name
 from ansible_collections.steward.maintenance.plugins.module_utils._postgres.durable import (
@@ -123,7 +124,7 @@ def test_space_is_asked_for_before(tmp_path):
 
 
 def test_units():
-    assert [in_units(size) for size in (0, 999, 1500, 10**9, 5 * 10**12)] == [
+    assert [format_size(size) for size in (0, 999, 1500, 10**9, 5 * 10**12)] == [
         "0 B",
         "999 B",
         "1.5 kB",

@@ -53,8 +53,8 @@ def test_a_first_run_proves_a_backup_before_it_changes_anything() -> None:
         "backup.database",
         "backup.verify",
         "database.vacuum",
-        "database.reindex",
         "database.analyze",
+        "database.reindex",
         "database.review",
     ]
 

@@ -10,6 +10,7 @@ import typing as t
 
 import pytest
 
+from ansible_collections.steward.maintenance.plugins.module_utils._core.sizes import format_size
 from ansible_collections.steward.maintenance.plugins.module_utils._postgres import headroom
 from ansible_collections.steward.maintenance.plugins.module_utils._postgres.bloat import (
     expected_bytes,
@@ -17,7 +18,6 @@ from ansible_collections.steward.maintenance.plugins.module_utils._postgres.bloa
 )
 from ansible_collections.steward.maintenance.plugins.module_utils._postgres.catalog_indexes import Index, leftovers
 from ansible_collections.steward.maintenance.plugins.module_utils._postgres.memory import FILE_NAME, Memory
-from ansible_collections.steward.maintenance.plugins.module_utils._postgres.reindex import format_size
 
 
 def _index(name: str, **changes: t.Any) -> Index:
@@ -118,6 +118,6 @@ def test_head_room_is_looked_at_only_where_the_disk_is_ours(tmp_path: pathlib.Pa
     assert headroom.free_bytes(None, "", _index("c", path="/not/there")) is None
 
 
-@pytest.mark.parametrize(("size", "text"), [(0, "0 B"), (1023, "1023 B"), (1536, "1.5 KiB"), (2**40, "1.0 TiB")])
+@pytest.mark.parametrize(("size", "text"), [(0, "0 B"), (999, "999 B"), (1536, "1.5 kB"), (10**12, "1.0 TB")])
 def test_sizes_are_written_for_people(size: int, text: str) -> None:
     assert format_size(size) == text
