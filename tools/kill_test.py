@@ -115,6 +115,7 @@ def kill_one(demonstration: environment.Demonstration, moment: float, number: in
     tasks = re.findall(r"^TASK \[(.+?)\] \**$", told, re.MULTILINE)
     doing = re.findall(r"Activity \| Do (\S+)\]", told)
     where = tasks[-1].rpartition(" : ")[2] if tasks else "the start of Ansible"
+    where = where.removeprefix("Activity | ")
     return f"{doing[-1]}: {where}" if doing and not where.endswith(doing[-1]) else where
 
 

@@ -28,15 +28,16 @@ read_recipe() {
 image_tag() {
     (
         read_recipe "$1"
-        hash=$({ echo "$suite $kind $packages"; cat "$bed/images/customize" "$bed/images/make"; } | sha256sum | cut -c1-12)
+        # Without comments: a better word is no reason to build for minutes.
+        hash=$({ echo "$suite $kind $packages"; sed '/^ *#/d' "$bed/images/customize" "$bed/images/make"; } | sha256sum | cut -c1-12)
         echo "localhost/steward-$1:$hash"
     )
 }
 
-# core_venv_tag: core13 with ansible-core and the test tools from pip.
+# core_venv_tag IMAGE REQUIREMENTS: the image with ansible-core and the test tools from pip.
 core_venv_tag() {
-    hash=$({ image_tag core13; cat "$bed/core-requirements.txt"; } | sha256sum | cut -c1-12)
-    echo "localhost/steward-core13-venv:$hash"
+    hash=$({ image_tag "$1"; cat "$repo/$2"; } | sha256sum | cut -c1-12)
+    echo "localhost/steward-$1-venv:$hash"
 }
 
 pip_configs() {

@@ -68,10 +68,12 @@ def test_a_layer_that_hangs_is_stopped_with_all_its_children(run: object, tmp_pa
     assert "stopped" in outcome.note
 
 
-def test_a_python_that_is_too_new_is_told_and_not_passed(run: object) -> None:
-    outcome = run(_layer("old core", "true", python=((3, 2), (3, 3))))["old core"]  # type: ignore[operator]
-    assert (outcome.passed, outcome.failed) == (0, 1)
-    assert outcome.note.startswith("not run: needs Python 3.2 to 3.3")
+def test_a_core_that_this_python_cannot_run_gets_a_container(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(catalogue.sys, "version_info", (3, 13, 0))
+    layers = {layer.name: layer for layer in catalogue.layers()}
+    assert layers["core-2.16"].env["STEWARD_CORE_IMAGE"] in layers["images"].command
+    assert layers["core-2.16"].command[0] == "tests/bed/run-core-tests"
+    assert layers["core-2.18"].venv == "core-2.18"
 
 
 def test_every_layer_can_be_named() -> None:

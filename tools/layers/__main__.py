@@ -58,7 +58,7 @@ def _chosen(known: t.Sequence[Layer], words: t.Sequence[str]) -> list[Layer]:
 
 
 def _run(chosen: list[Layer], jobs: int) -> int:
-    system.provide(need for layer in chosen if not layer.obstacle for need in layer.needs)
+    system.provide(need for layer in chosen for need in layer.needs)
     return runner.conclude(runner.run(chosen, jobs))
 
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 import dataclasses
 import os
 import sys
+import typing as t
 
 from . import system
 from .places import ROOT
 
 _PYTEST = ("python", "-m", "pytest", "-p", "no:cacheprovider", "--color=no")
-_MODULES = ("tests/unit", "tests/integration")
 #: The logic that is sent to managed hosts, whose Python may be older than the controller's.
 _HOST_UNITS = ("tests/unit/core", "tests/unit/postgres", "tests/unit/backup")
 _MINUTE = 60
@@ -26,7 +26,7 @@ class Layer:
     :param group: the word after `bin/test` that runs it, together with the others of its group.
     :param wheel_postgres: use the PostgreSQL programs of the wheel instead of the system's.
     :param after: a layer that has to be over, well or badly, before this one starts.
-    :param python: the versions of Python this layer can run on, from and to, where not all will do.
+    :param env: what the layer's environment has beside the common one.
     """
 
     name: str
@@ -37,51 +37,63 @@ class Layer:
     wheel_postgres: bool = False
     after: str = ""
     timeout: int = 20 * _MINUTE
-    python: tuple[tuple[int, int], tuple[int, int]] | None = None
-
-    @property
-    def obstacle(self) -> str:
-        """Why this machine cannot run the layer, or nothing."""
-        if self.python and not self.python[0] <= sys.version_info[:2] <= self.python[1]:
-            first, last = (".".join(map(str, version)) for version in self.python)
-            return f"not run: needs Python {first} to {last}, this is {sys.version_info[0]}.{sys.version_info[1]}"
-        return ""
+    env: t.Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 def layers() -> list[Layer]:
-    """All layers, in the order in which they are started: what takes long or waits for images comes first."""
+    """All layers, in the order in which they are started: what is over soon, then what takes long."""
     host = (system.GIT, system.POSTGRES, system.PROMTOOL, system.CHROMIUM)
     boxes = tuple(system.containers())
     scenario = os.environ.get("SCENARIO", "")
+    integration = (*_PYTEST, "tests/integration")
+    cores = [_older_core("2.16", (3, 10), (3, 12), host, boxes), _older_core("2.18", (3, 11), (3, 13), host, boxes)]
+    molecule = ("tests/bed/molecule", *scenario.split())
     return [
-        Layer("images", "images", ("tests/bed/build",), needs=boxes, timeout=30 * _MINUTE),
-        Layer(
-            "molecule",
-            "molecule",
-            ("tests/bed/molecule", *scenario.split()),
-            needs=boxes,
-            after="images",
-            timeout=40 * _MINUTE,
-        ),
-        *_acceptance(boxes),
-        *_in_containers(boxes),
+        Layer("images", "images", ("tests/bed/build", *_images(cores)), needs=boxes, timeout=30 * _MINUTE),
         Layer("lint", "lint", ("python", "-m", "tools.layers.lint"), needs=(system.GIT,)),
         Layer("unit", "unit", (*_PYTEST, "tests/unit"), needs=(system.GIT,)),
         Layer("sanity", "sanity", ("python", "-m", "tools.layers.sanity"), needs=(system.GIT,)),
         Layer("house", "house", (*_PYTEST, "tests/house"), needs=(system.GIT,)),
-        Layer("integration", "integration", (*_PYTEST, "tests/integration"), needs=host),
-        Layer(
-            "integration-wheel-pg18", "integration", (*_PYTEST, "tests/integration"), needs=host, wheel_postgres=True
-        ),
+        Layer("molecule", "molecule", molecule, needs=boxes, after="images", timeout=40 * _MINUTE),
         Layer("faults", "faults", (*_PYTEST, "tests/faults"), needs=host, timeout=30 * _MINUTE),
-        Layer("core-2.16", "cores", (*_PYTEST, *_MODULES), venv="core-2.16", needs=host, python=((3, 10), (3, 12))),
-        Layer("core-2.18", "cores", (*_PYTEST, *_MODULES), venv="core-2.18", needs=host, python=((3, 11), (3, 13))),
+        *_acceptance(boxes),
+        *_in_containers(boxes),
+        Layer("integration", "integration", integration, needs=host),
+        Layer("integration-wheel-pg18", "integration", integration, needs=host, wheel_postgres=True),
+        *cores,
     ]
+
+
+def _images(cores: list[Layer]) -> list[str]:
+    """The images that the layers run in."""
+    names = ["bare12", "bare13", "core13", "deb11-pg13", "deb12-pg15", "deb13-pg17", "forky-pg18"]
+    return names + (["core12"] if any("STEWARD_CORE_IMAGE" in layer.env for layer in cores) else [])
+
+
+def _older_core(
+    core: str,
+    first: tuple[int, int],
+    last: tuple[int, int],
+    host: tuple[system.Need, ...],
+    boxes: tuple[system.Need, ...],
+) -> Layer:
+    """Tests under another ansible-core: here, or in Debian 12 where this Python is too new for it."""
+    name = f"core-{core}"
+    if first <= sys.version_info[:2] <= last:
+        return Layer(name, "cores", (*_PYTEST, *_core_tests()), venv=name, needs=host)
+    env = {"STEWARD_CORE_IMAGE": "core12", "STEWARD_CORE_REQUIREMENTS": f"requirements/{name}.txt"}
+    command = ("tests/bed/run-core-tests", "--color=no", *_core_tests())
+    return Layer(name, "cores", command, needs=boxes, after="images", env=env)
+
+
+def _core_tests() -> list[str]:
+    """What can depend on ansible-core: pages in a browser and promtool's judgement do not."""
+    return ["tests/unit", "tests/integration", *(f"--ignore={name}" for name in _elsewhere("promtool", "browser"))]
 
 
 def _in_containers(boxes: tuple[system.Need, ...]) -> list[Layer]:
     """Modules where managed hosts run them: other Pythons, other PostgreSQLs. And the newest ansible-core."""
-    core = ["tests/unit", "tests/integration", *(f"--ignore={name}" for name in _elsewhere("promtool", "browser"))]
+    newest = ("tests/bed/run-core-tests", "--color=no", *_core_tests())
     return [
         *(
             Layer(
@@ -93,7 +105,7 @@ def _in_containers(boxes: tuple[system.Need, ...]) -> list[Layer]:
             )
             for image in ("deb11-pg13", "deb13-pg17", "forky-pg18")
         ),
-        Layer("core-newest", "cores", ("tests/bed/run-core-tests", "--color=no", *core), needs=boxes, after="images"),
+        Layer("core-newest", "cores", newest, needs=boxes, after="images"),
     ]
 
 

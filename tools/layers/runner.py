@@ -91,11 +91,9 @@ def _next(waiting: t.Sequence[Layer], chosen: t.Collection[str], over: t.Collect
 
 
 def _start(layer: Layer) -> _Running | Outcome:
-    if layer.obstacle:
-        return Outcome(failed=1, note=layer.obstacle)
     try:
         venv = venvs.ensure(layer.venv)
-        env = environment(venv)
+        env = {**environment(venv), **layer.env}
         if layer.wheel_postgres:
             env["STEWARD_PG_BIN"] = str(venvs.postgres_18(venv))
     except venvs.VenvError as exc:
