@@ -147,7 +147,9 @@ def test_check_mode_tells_what_why_and_how_much_and_changes_nothing(job: Job) ->
     for wanted in ("orders", "dead rows", "customers_email", "invalid", "backup"):
         assert wanted in told, f"{wanted} is not in: {told}"
     assert "check mode" in told
-    assert re.search(r"orders: VACUUM \(ANALYZE\) would be done, [\d.]+ [kM]B, about \d+ m?s", told), f"no estimate in: {told}"
+    assert re.search(r"orders: VACUUM \(ANALYZE\) would be done, [\d.]+ [kM]B, about \d+ m?s", told), (
+        f"no estimate in: {told}"
+    )
 
 
 def test_wrong_password(job: Job) -> None:

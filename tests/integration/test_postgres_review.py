@@ -10,7 +10,7 @@ import typing as t
 import psycopg2
 import pytest
 from support.modules import run_module
-from support.postgres import SHOP, PrivatePostgres, settle
+from support.postgres import SHOP, PrivatePostgres, settle, wait_for
 
 pytest_plugins = ("support.postgres_fixtures",)
 
@@ -49,6 +49,8 @@ INSERT INTO doubled VALUES (1), (1);
         holder.autocommit = False
         holder.cursor().execute("SELECT txid_current()")
 
+        up = "SELECT clock_timestamp() - pg_postmaster_start_time() > interval '1.5 s'"
+        wait_for(lambda: shop.run_sql(up)[0][0], "statistics older than unused_after")
         answer = _run(shop, transaction_age="1s", unused_after="1s")
         found = _found(answer)
     finally:

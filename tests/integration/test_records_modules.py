@@ -179,7 +179,7 @@ def test_what_an_account_may_not_write_is_told_before_and_when_writing(tmp_path:
         path.chmod(0o400)
     else:
         directory.chmod(0o500)
-    for parent in (tmp_path, *tmp_path.parents[:2]):
+    for parent in (tmp_path, *list(tmp_path.parents)[:2]):
         parent.chmod(0o755)
     script = (
         "store = open_store(sys.argv[1])\n"

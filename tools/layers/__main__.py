@@ -39,6 +39,9 @@ def main() -> int:
         parser.error(f"no layer {', '.join(unknown)}; there are: {', '.join(sorted(names))}")
     # A stopped run stops its layers, and they their servers and containers.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    # A shell that starts us in the background has us ignore these two, and every server under test would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)
     link_collection()
     os.chdir(ROOT)
     try:

@@ -8,7 +8,9 @@ from __future__ import annotations
 import pathlib
 import sys
 
-largest = max((path for path in pathlib.Path(sys.argv[1]).rglob("*") if path.is_file()), key=lambda path: path.stat().st_size)
+largest = max(
+    (path for path in pathlib.Path(sys.argv[1]).rglob("*") if path.is_file()), key=lambda path: path.stat().st_size
+)
 data = bytearray(largest.read_bytes())
 data[len(data) // 2] ^= 1
 largest.write_bytes(data)

@@ -126,4 +126,4 @@ def test_the_longer_one_never_looks_shorter(one: float, other: float) -> None:
 def _seconds(text: str) -> float:
     sizes = {"ms": 0.001, "s": 1, "min": 60, "h": 3600, "d": 86400}
     words = text.split()
-    return sum(float(number) * sizes[unit] for number, unit in zip(words[::2], words[1::2], strict=True))
+    return sum(float(number) * sizes[unit] for number, unit in zip(words[::2], words[1::2]))

@@ -149,7 +149,8 @@ def test_servers_of_killed_runs_are_stopped_and_strangers_are_not(tmp_path: path
         (tmp_path / "ours" / "postmaster.pid").write_text(f"{ours.pid}\n{tmp_path}\n")
         (tmp_path / "elsewhere" / "postmaster.pid").write_text(f"{stranger.pid}\n")
         assert stop_servers_below(tmp_path) == [ours.pid]
-        assert ours.wait() == -signal.SIGQUIT
+        # Whoever stops a child may reap it too, and then nobody else learns its status: Popen says 0.
+        assert ours.wait() in (-signal.SIGQUIT, 0)
         assert stranger.poll() is None
         stranger.kill()
 
