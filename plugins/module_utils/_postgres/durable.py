@@ -9,6 +9,7 @@ Note that this module util is PRIVATE to the collection. It can have breaking ch
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import json
@@ -102,10 +103,25 @@ def give_to_owner_of(directory: str, path: str) -> None:
         os.chown(entry, owner.st_uid, owner.st_gid, follow_symlinks=False)
 
 
-def remove_tree(path: str) -> None:
-    """Remove a directory; what is already gone is no error."""
-    with contextlib.suppress(FileNotFoundError):
-        shutil.rmtree(path)
+def remove_tree(path: str, patience: float = 15) -> None:
+    """Remove a directory; what is already gone is no error.
+
+    A program of a killed run may be dying in there, and write or remove files while we do (initdb clears up after
+    itself): then it is tried again until `patience` seconds are over.
+
+    :raises OSError: when it is still there after that, or for any other cause at once.
+    """
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            shutil.rmtree(path)
+            return
+        except OSError as exc:
+            if not os.path.lexists(path):
+                return
+            if exc.errno not in (errno.ENOENT, errno.ENOTEMPTY) or time.monotonic() >= deadline:
+                raise
+        time.sleep(0.1)
 
 
 @contextlib.contextmanager

@@ -12,7 +12,6 @@ import contextlib
 import dataclasses
 import os
 import secrets
-import shutil
 import signal
 import subprocess
 import tempfile
@@ -28,6 +27,7 @@ from .processes import Account, run, spawn, stop
 PREFIX = "steward-verify-"
 
 _LOCK = "lock"
+_GONE = ".gone"
 _LOG = "server.log"
 _START_PATIENCE = 60
 _STOP_PATIENCE = 30
@@ -128,7 +128,14 @@ def scratch_server(
                 # Nothing of it is kept, so there is nothing to shut down in order.
                 stop(process, signal.SIGQUIT, _STOP_PATIENCE)
     finally:
-        remove_tree(directory)
+        _discard(directory)
+
+
+def _discard(directory: str) -> None:
+    """Remove it under another name: were we killed half-way, its lock could be gone and the rest still there."""
+    gone = directory + _GONE
+    os.rename(directory, gone)
+    remove_tree(gone)
 
 
 def _options(directory: str, preload: t.Sequence[str]) -> list[str]:
@@ -176,6 +183,10 @@ def remove_leftovers(parent: str, account: Account | None) -> list[str]:
         found = os.stat(directory)
         if found.st_uid not in owners:
             continue
+        if name.endswith(_GONE):
+            remove_tree(directory)
+            removed.append(directory)
+            continue
         lock_file = os.path.join(directory, _LOCK)
         if not os.path.exists(lock_file):
             # Killed before it took its lock, or just about to take it.
@@ -185,7 +196,7 @@ def remove_leftovers(parent: str, account: Account | None) -> list[str]:
             continue
         with contextlib.suppress(Busy), lock(lock_file):
             _end_orphan(os.path.join(directory, "data"))
-            shutil.rmtree(directory)
+            _discard(directory)
             removed.append(directory)
     return removed
 
