@@ -125,6 +125,7 @@ def test_a_locked_table_is_skipped_with_the_name_of_its_holder_and_the_others_ar
 @pytest.mark.parametrize("module", ["postgres_vacuum", "postgres_reindex"])
 def test_a_missing_privilege_fails_and_names_the_grant(shop: PrivatePostgres, module: str) -> None:
     _filled(shop)
+    settle(shop, "busy", 5000)
     _broken_index(shop)
     shop.run_sql("CREATE ROLE keeper; CREATE ROLE weak LOGIN PASSWORD 'weak-secret'")
     shop.run_sql("ALTER TABLE busy OWNER TO keeper; ALTER TABLE doubled OWNER TO keeper", SHOP)
