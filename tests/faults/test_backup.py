@@ -11,8 +11,8 @@ import signal
 import time
 
 import pytest
-from support.backups import backups_of, processes_naming, remount, small_disk, wait_for
-from support.postgres import PrivatePostgres
+from support.backups import backups_of, processes_naming, remount, small_disk
+from support.postgres import PrivatePostgres, wait_for
 
 from ansible_collections.steward.maintenance.plugins.module_utils._postgres import backup_sets
 

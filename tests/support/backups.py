@@ -12,7 +12,6 @@ import pathlib
 import shutil
 import subprocess
 import tempfile
-import time
 import typing as t
 
 from .modules import run_module, start_module
@@ -91,16 +90,6 @@ def small_disk(path: pathlib.Path, size: str) -> t.Iterator[None]:
 
 def remount(path: pathlib.Path, options: str) -> None:
     subprocess.run(["mount", "-o", f"remount,{options}", str(path)], check=True)
-
-
-def wait_for(condition: t.Callable[[], t.Any], what: str, seconds: float = 20) -> t.Any:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        found = condition()
-        if found:
-            return found
-        time.sleep(0.02)
-    raise AssertionError(f"{what} did not happen within {seconds} s")
 
 
 def processes_naming(text: str) -> list[str]:
