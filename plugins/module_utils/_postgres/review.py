@@ -52,7 +52,7 @@ class Review:
                 self.problems.append(f"{subject}: {name_of(check)}: {exc}")
 
     def result(self, databases: int, seconds: float) -> Result:
-        summary = f"review: {self.looked} of {self.of} checks on {databases} databases, {len(self.findings)} findings"
+        summary = f"review: {self.looked} of {self.of} checks, databases: {databases}, findings: {len(self.findings)}"
         figures = {"duration_seconds": round(seconds, 3), "databases": databases}
         if self.problems:
             reason = "; ".join(self.problems)
