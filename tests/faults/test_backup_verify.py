@@ -217,6 +217,14 @@ def test_killed_at_any_moment(backups):
     assert processes_naming(str(backups.scratch)) == []
 
 
+def test_what_a_run_was_killed_while_removing_is_removed(backups):
+    backups.back_up()
+    half_removed = backups.scratch / "steward-verify-half.gone"
+    (half_removed / "data").mkdir(parents=True)
+    assert not backups.verify()["failed"]
+    assert os.listdir(str(backups.scratch)) == []
+
+
 def test_a_server_that_outlived_its_run_is_ended(server, backups):
     """Where the system cannot end the throwaway server with its run, the next run does, and only that one."""
     backups.back_up()

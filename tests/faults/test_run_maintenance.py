@@ -186,6 +186,13 @@ def test_stopped_server_and_the_run_stays_red_until_a_good_attempt(job: Job) -> 
     assert job.server.run_sql(INVALID_INDEXES, "shop") == [(0,)]
 
 
+def test_what_the_cycle_finds_due_is_backed_up_however_young_the_last_backup_is(job: Job) -> None:
+    for count in (1, 2):
+        status, told = job.run("-e", "cycle_force=true", cycle_only=["backup.database"])
+        assert status == 0, told
+        assert len([path for path in job.backups.iterdir() if re.fullmatch(r"\d{8}T\d{6}Z", path.name)]) == count
+
+
 def test_full_disk_under_the_backups(job: Job) -> None:
     with small_disk(job.backups, "1m"):
         status, told = job.run(cycle_only=["backup.database"])
