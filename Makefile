@@ -1,9 +1,9 @@
 # The verbs of a working day. `make test` is the whole; every layer's log is in .cache/logs/.
 .DEFAULT_GOAL := help
-.PHONY: help demo test quick lint sanity unit house integration cores faults molecule acceptance bench-cycle docs changelog locks
+.PHONY: help demo test quick lint sanity unit house integration cores faults molecule acceptance bench-cycle bench-postgres bench-politeness docs changelog locks
 
 help: ## this list
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
 
 demo: ## see the collection at work on a private PostgreSQL (bin/demo clean removes it)
 	bin/demo
@@ -44,11 +44,17 @@ acceptance: ## bin/demo as a new user has it: unprivileged, and on bare Debian 1
 bench-cycle: ## cost of a cycle with nothing due, beside `ansible -m ping` on the same hosts
 	@bin/test --exec python benchmarks/bench_cycle.py
 
+bench-postgres: ## our PostgreSQL maintenance beside vacuumdb, reindexdb and a loop in a playbook, about 20 minutes
+	@bin/test --exec python benchmarks/bench_postgres.py $(BENCH)
+
+bench-politeness: ## the longest wait of a client while we vacuum, and while vacuumdb does
+	@bin/test --exec python benchmarks/bench_politeness.py $(BENCH)
+
 docs: ## build the HTML documentation of modules and roles into .cache/docs
 	@bin/test --exec python -m tools.docs
 
 changelog: ## check the changelog fragments; make changelog RELEASE=x.y.z writes the release
 	@bin/test --exec antsibull-changelog $(if $(RELEASE),release --version $(RELEASE),lint)
 
-locks: ## make requirements/test.txt and core-*.txt anew from their .in files
+locks: ## make requirements/test.txt, core-*.txt and bench.txt anew from their .in files
 	@python3 -m tools.locks

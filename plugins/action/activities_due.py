@@ -47,6 +47,7 @@ class ActionModule(ActionBase):
     def _settings(self) -> Settings:
         given = {f"cycle_{name}": self._task.args[name] for name in _SETTINGS if name in self._task.args}
         given["maintenance_records"] = self._task.args.get("records", "")
+        given["maintenance_deadline"] = self._task.args.get("deadline", "")
         try:
             return read_settings(given, load_catalogue())
         except InputError as exc:

@@ -16,7 +16,7 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.steward.maintenance.plugins.module_utils._core.clock import parse_time, write_time
 from ansible_collections.steward.maintenance.plugins.module_utils._core.masking import mask_secrets
 from ansible_collections.steward.maintenance.plugins.module_utils._core.result import Result
-from ansible_collections.steward.maintenance.plugins.module_utils._cycle.gate import result_of
+from ansible_collections.steward.maintenance.plugins.module_utils._cycle.gate import result_of, too_late
 from ansible_collections.steward.maintenance.plugins.module_utils._cycle.plan import outcome
 
 #: Field of a record and the variables in which AWX, or older Tower, tells it.
@@ -36,8 +36,11 @@ class ActionModule(ActionBase):
         super().run(tmp, variables)
         arguments = self._task.args
         activity = arguments["activity"]
+        late = too_late(activity, arguments["started"])
         if activity["refused"]:
             result, changed = Result.from_dict(activity["refused"]), False
+        elif late:
+            result, changed = late, False
         else:
             result, changed = result_of(activity, arguments.get("published"), arguments.get("failure"))
         result = Result.from_dict(mask_secrets(result.to_dict()))

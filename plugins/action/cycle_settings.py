@@ -19,7 +19,7 @@ from ansible_collections.steward.maintenance.plugins.module_utils._cycle.fleet i
 from ansible_collections.steward.maintenance.plugins.module_utils._cycle.settings import DEFAULTS
 
 #: The variables whose values are looked at. Passwords are not: nobody needs to decrypt them here.
-_LOOKED_AT = (*DEFAULTS, "maintenance_records")
+_LOOKED_AT = (*DEFAULTS, "maintenance_records", "maintenance_deadline")
 
 
 class ActionModule(ActionBase):

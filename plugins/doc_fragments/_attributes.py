@@ -48,6 +48,23 @@ attributes:
     support: full
 """
 
+    # For modules whose action plugin shows how far the work is.
+    PROGRESS = r"""
+options: {}
+attributes:
+  action:
+    description: Has an action plugin of the same name, which runs on the controller.
+    support: full
+    details:
+      - The action plugin runs the module as usual, and shows now and then how far it is, see O(progress). Every line
+        takes a short module call of its own, over the same connection and with the same login. Its failure is silent.
+  async:
+    description: Can be run with the C(async) keyword.
+    support: full
+    details:
+      - Progress is not shown then, see M(steward.maintenance.postgres_progress_info).
+"""
+
     # For modules that take the PostgreSQL login from the action group.
     ACTIONGROUP_POSTGRES = r"""
 options: {}

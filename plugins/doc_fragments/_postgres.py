@@ -74,3 +74,72 @@ options:
     elements: str
     default: []
 """
+
+    POLITENESS = r"""
+options:
+  jobs:
+    description:
+      - How many connections work at the same time, from 1 to 64. One more looks who waits for them.
+      - Where the server has no connection left for one of them, the work goes on with fewer, and the result says so.
+    type: int
+    default: 1
+    version_added: 0.2.0
+  budget:
+    description:
+      - The longest that this may take, over all databases. What is at work by then is cancelled, and what is not done
+        waits for the next run.
+    type: str
+    default: 1h
+  deadline:
+    description:
+      - The moment by which this must be over, in ISO 8601 with the zone, such as C(2026-11-23T05:00:00+01:00).
+        The sooner one of this and O(budget) counts.
+      - Empty means that there is none.
+    type: str
+    default: ''
+    version_added: 0.2.0
+  lock_timeout:
+    description: The longest to wait for a lock, for each of the O(attempts).
+    type: str
+    default: 5s
+  lock_wait:
+    description: How long to wait for another maintenance run in the same database, and for old snapshots to go away.
+    type: str
+    default: 30s
+  attempts:
+    description:
+      - How often a statement is tried while somebody is in its way, or while we are in somebody's. The pauses between
+        them grow, and others are done meanwhile.
+    type: int
+    default: 3
+    version_added: 0.2.0
+  yield_after:
+    description:
+      - When somebody waits for us longer than this, our own statement is cancelled and tried again later.
+      - Whoever is queued behind one that waits for us counts as well. Ordinary autovacuum does not.
+    type: str
+    default: 2s
+    version_added: 0.2.0
+  replica_lag_bytes:
+    description:
+      - Nothing is begun while a standby that the role can see has more than so many bytes of WAL not yet on its disk.
+      - V(0) means that it does not matter.
+    type: int
+    default: 1073741824
+    version_added: 0.2.0
+  dangerously_terminate_after:
+    description:
+      - B(Dangerous.) Sessions that have been idle in their transaction for longer than this and stand in our way are
+        ended with C(pg_terminate_backend), and what their transaction did is lost. Each one is told in a finding.
+      - Sessions that are at work are never ended. Empty means that nobody is.
+    type: str
+    default: ''
+    version_added: 0.2.0
+  progress:
+    description:
+      - How soon a line shows how far the work is; the pauses between the lines grow. V(0s) means that there are none.
+      - The action plugin shows the lines, the module itself does nothing with this.
+    type: str
+    default: 30s
+    version_added: 0.2.0
+"""

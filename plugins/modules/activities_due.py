@@ -57,6 +57,13 @@ options:
     description: The approved change request, without which changes of category V(normal) and V(emergency) are not done.
     type: str
     default: ''
+  deadline:
+    description:
+      - When the whole run is to be over, such as V(2026-12-24 18:00 Europe/Berlin) or V(2026-12-24T18:00:00Z); without a
+        zone, UTC is meant. An activity whose window closes sooner has to stop sooner.
+    type: str
+    default: ''
+    version_added: 0.2.0
   host:
     description: Name of the host in its records. The action plugin always gives the name in the inventory.
     type: str
@@ -134,6 +141,16 @@ due:
     refused:
       description: The result to record instead when the change gate does not let it pass, else empty.
       type: dict
+    deadline:
+      description:
+        - When it has to stop at the latest, in UTC by the clock of the host, because its window closes, a freeze begins or
+          O(deadline) is reached; empty when nothing stops it.
+      type: str
+      sample: "2026-11-29T05:00:00Z"
+    begin_by:
+      description: The same moment by the clock of the controller. What has not begun by then is not begun any more.
+      type: str
+      sample: "2026-11-29T05:00:02Z"
 deferred:
   description: What is not due now, and why.
   returned: success
@@ -209,6 +226,7 @@ ARGUMENTS = dict(
     force={"type": "bool", "default": False},
     freezes={"type": "list", "elements": "dict", "default": []},
     change_request={"type": "str", "default": ""},
+    deadline={"type": "str", "default": ""},
     host={"type": "str", "default": ""},
 )
 

@@ -10,15 +10,21 @@ module: postgres_reindex
 version_added: 0.1.0
 short_description: Rebuild the PostgreSQL indexes that need it
 description:
-  - Removes what an interrupted C(REINDEX CONCURRENTLY) left behind, rebuilds invalid indexes, and rebuilds B-tree
-    indexes that are mostly empty space. Everything is done concurrently, the users keep reading and writing.
-  - The bloat is measured with C(pgstatindex) where the extension C(pgstattuple) is installed in the database.
-    Elsewhere it is estimated from the number of rows and the widths of the columns, which finds most, but not bloat
-    in indexes whose keys are mostly duplicates. The reason of each plan says which method was used.
+  - Removes what an interrupted C(REINDEX CONCURRENTLY) left behind, rebuilds invalid indexes, indexes whose collation
+    is no longer the version that they were sorted by, and indexes that are mostly empty space, those of TOAST tables
+    as well. Everything is done concurrently, the users keep reading and writing.
+  - The bloat of B-trees is measured with C(pgstatindex) where the extension C(pgstattuple) is installed in the
+    database. Measuring reads the whole index, so the size per row of a packed index is remembered, and only indexes
+    that grew past the threshold by that are measured again. Without the extension the bloat is estimated from the
+    number of rows and the widths of the columns, which finds most, but not bloat in indexes whose keys are mostly
+    duplicates. Indexes of other kinds are rebuilt when they take twice as much per row as after their last rebuild.
+    The reason of each plan says which method was used.
+  - A collation drifts when the operating system or ICU is updated. The indexes that depend on it are rebuilt first, and
+    its version is refreshed only when each one of them was rebuilt and proved, which may take several runs.
   - Before a rebuild the module looks for old snapshots, which would make it wait, and for room on the disk where it
     can see it. Afterwards the catalog is read again, and nothing invalid of ours stays behind.
-  - System catalogs and the indexes of TOAST tables are left alone. Indexes behind exclusion constraints cannot be
-    rebuilt concurrently and are reported. PostgreSQL 14.0 to 14.3 is refused.
+  - Indexes of system catalogs and behind exclusion constraints cannot be rebuilt concurrently and are reported, with
+    the statement for a maintenance window. PostgreSQL 14.0 to 14.3 is refused.
   - On a standby nothing is done and the verdict is V(skipped).
 options:
   bloat_percent:
@@ -31,28 +37,30 @@ options:
     default: 1048576
   state_dir:
     description:
-      - Directory of the file that remembers indexes which look bloated right after their rebuild, so that they are
-        not rebuilt in every run. Nothing is written before such an index is met.
+      - Directory of the file that remembers how many bytes a row each index takes when it is packed, which indexes
+        were rebuilt after their collation drifted, and which rebuilds the budget was too short for. Without it all
+        indexes are measured in every run.
       - Empty means C(/var/lib/steward) for root, else C(steward) in the user's state directory.
     type: path
     default: ''
-  budget:
-    description: The longest that this may take, over all databases. What is not done by then waits for the next run.
-    type: str
-    default: 1h
-  lock_timeout:
-    description: The longest to wait for a lock, and so the longest that others queue behind us. It is tried three
-      times.
-    type: str
-    default: 5s
-  lock_wait:
-    description: How long to wait for another maintenance run in the same database, and for old snapshots to go away.
-    type: str
-    default: 30s
+  every_index:
+    description:
+      - Rebuild every index of the users' tables and of their TOAST tables, as C(REINDEX DATABASE CONCURRENTLY) does,
+        but each one watched and proved. This changes something in every run.
+    type: bool
+    default: false
+    version_added: 0.2.0
+  collations:
+    description: Look for collations whose version drifted, rebuild what depends on them and refresh the version.
+    type: bool
+    default: true
+    version_added: 0.2.0
 extends_documentation_fragment:
   - steward.maintenance._postgres
   - steward.maintenance._postgres.databases
+  - steward.maintenance._postgres.politeness
   - steward.maintenance._attributes
+  - steward.maintenance._attributes.progress
   - steward.maintenance._attributes.actiongroup_postgres
 attributes:
   check_mode:
@@ -78,6 +86,12 @@ EXAMPLES = r"""
     bloat_percent: 50
     minimum_bytes: 104857600
     budget: 2h
+
+- name: Rebuild all indexes of one database, as after an update of the operating system's collations
+  steward.maintenance.postgres_reindex:
+    databases: [shop]
+    every_index: true
+    budget: 8h
 """
 
 RETURN = r"""
@@ -137,17 +151,19 @@ not_done:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.steward.maintenance.plugins.module_utils._core.durations import parse_duration
 from ansible_collections.steward.maintenance.plugins.module_utils._core.outcome import finish
 from ansible_collections.steward.maintenance.plugins.module_utils._core.suggest import InputError
 from ansible_collections.steward.maintenance.plugins.module_utils._postgres.arguments import (
     DATABASES_ARGUMENT,
     LOGIN_ARGUMENTS,
+    POLITENESS_ARGUMENTS,
+    budget_from,
+    jobs_from,
     login_from,
+    politeness_from,
 )
-from ansible_collections.steward.maintenance.plugins.module_utils._postgres.reindex import Rules, reindex
-from ansible_collections.steward.maintenance.plugins.module_utils._postgres.session import Politeness
-from ansible_collections.steward.maintenance.plugins.module_utils._postgres.work import Budget, Outcome, over_databases
+from ansible_collections.steward.maintenance.plugins.module_utils._postgres.reindex import reindex, rules_from
+from ansible_collections.steward.maintenance.plugins.module_utils._postgres.work import Outcome, over_databases
 
 
 def main() -> None:
@@ -155,20 +171,19 @@ def main() -> None:
         argument_spec=dict(
             LOGIN_ARGUMENTS,
             **DATABASES_ARGUMENT,
+            **POLITENESS_ARGUMENTS,
             bloat_percent={"type": "int", "default": 40},
             minimum_bytes={"type": "int", "default": 1048576},
             state_dir={"type": "path", "default": ""},
-            budget={"type": "str", "default": "1h"},
-            lock_timeout={"type": "str", "default": "5s"},
-            lock_wait={"type": "str", "default": "30s"},
+            every_index={"type": "bool", "default": False},
+            collations={"type": "bool", "default": True},
         ),
         supports_check_mode=True,
     )
     params = module.params
     try:
-        rules = Rules(params["bloat_percent"], params["minimum_bytes"], params["state_dir"] or "")
-        budget = Budget(parse_duration(params["budget"]))
-        politeness = Politeness(parse_duration(params["lock_timeout"]), parse_duration(params["lock_wait"]))
+        rules = rules_from(params)
+        budget, politeness, jobs = budget_from(params), politeness_from(params), jobs_from(params)
     except InputError as exc:
         module.fail_json(msg=str(exc))
     login = login_from(params)
@@ -178,7 +193,7 @@ def main() -> None:
         params["databases"],
         total,
         "indexes",
-        lambda database, outcome: reindex(login, database, rules, politeness, budget, outcome),
+        lambda database, outcome: reindex(login, database, rules, politeness, budget, outcome, jobs),
     )
     finish(module, result, total.changed, **total.beside())
 

@@ -36,22 +36,62 @@ options:
         twin, on.
     type: int
     default: 90
-  budget:
-    description: The longest that this may take, over all databases. What is not done by then waits for the next run.
+  skip_tables:
+    description:
+      - Tables that are left alone, each as C(schema.table), without quotes.
+      - A table that none of the databases has is refused.
+    type: list
+    elements: str
+    default: []
+    version_added: 0.2.0
+  freeze:
+    description: Freeze all rows of the tables that are vacuumed.
+    type: bool
+    default: false
+    version_added: 0.2.0
+  cost_delay:
+    description:
+      - Milliseconds to pause whenever O(cost_limit) is reached, C(vacuum_cost_delay).
+      - Not given leaves it to the server, as with the other options below.
+    type: float
+    version_added: 0.2.0
+  cost_limit:
+    description: Cost after which to pause for O(cost_delay), C(vacuum_cost_limit), from 1 to 10000.
+    type: int
+    version_added: 0.2.0
+  buffer_usage_limit:
+    description:
+      - Size of the ring of shared buffers that is used, with its unit, such as C(2MB). C(0) means as many as needed.
+      - Needs PostgreSQL 16.
     type: str
-    default: 1h
-  lock_timeout:
-    description: The longest to wait for a lock, and so the longest that others queue behind us. It is tried three
-      times.
+    version_added: 0.2.0
+  parallel_workers:
+    description: How many workers may vacuum the indexes of one table at the same time, from 0 to 1024.
+    type: int
+    version_added: 0.2.0
+  index_cleanup:
+    description: Whether the indexes are vacuumed as well. V(auto) lets the server skip it where it is not worthwhile,
+      and needs PostgreSQL 14.
     type: str
-    default: 5s
-  lock_wait:
-    description: How long to wait for another maintenance run in the same database.
-    type: str
-    default: 30s
+    choices: [auto, 'on', 'off']
+    version_added: 0.2.0
+  truncate:
+    description: Whether empty pages at the end of a table are given back to the disk; it is locked for that moment.
+    type: bool
+    version_added: 0.2.0
+  process_toast:
+    description: Whether the TOAST tables are judged and vacuumed as well. Needs PostgreSQL 14.
+    type: bool
+    version_added: 0.2.0
+  process_main:
+    description: Whether the tables themselves are judged and vacuumed, and not only their TOAST tables. Needs
+      PostgreSQL 16.
+    type: bool
+    version_added: 0.2.0
 extends_documentation_fragment:
   - steward.maintenance._postgres
   - steward.maintenance._postgres.databases
+  - steward.maintenance._postgres.politeness
   - steward.maintenance._attributes
   - steward.maintenance._attributes.actiongroup_postgres
 attributes:
@@ -145,11 +185,18 @@ from ansible_collections.steward.maintenance.plugins.module_utils._core.suggest 
 from ansible_collections.steward.maintenance.plugins.module_utils._postgres.arguments import (
     DATABASES_ARGUMENT,
     LOGIN_ARGUMENTS,
+    POLITENESS_ARGUMENTS,
+    budget_from,
+    jobs_from,
     login_from,
+    politeness_from,
 )
-from ansible_collections.steward.maintenance.plugins.module_utils._postgres.session import Politeness
 from ansible_collections.steward.maintenance.plugins.module_utils._postgres.vacuum import Rules, vacuum
-from ansible_collections.steward.maintenance.plugins.module_utils._postgres.work import Budget, Outcome, over_databases
+from ansible_collections.steward.maintenance.plugins.module_utils._postgres.vacuum_options import (
+    OPTION_ARGUMENTS,
+    options_from,
+)
+from ansible_collections.steward.maintenance.plugins.module_utils._postgres.work import Outcome, over_databases
 
 
 def main() -> None:
@@ -157,20 +204,20 @@ def main() -> None:
         argument_spec=dict(
             LOGIN_ARGUMENTS,
             **DATABASES_ARGUMENT,
+            **POLITENESS_ARGUMENTS,
             task={"type": "str", "choices": ["vacuum", "analyze"], "default": "vacuum"},
             max_age={"type": "str", "default": "7d"},
             freeze_percent={"type": "int", "default": 90},
-            budget={"type": "str", "default": "1h"},
-            lock_timeout={"type": "str", "default": "5s"},
-            lock_wait={"type": "str", "default": "30s"},
+            **OPTION_ARGUMENTS,
         ),
         supports_check_mode=True,
     )
     params = module.params
     try:
-        rules = Rules(params["task"], parse_duration(params["max_age"]), params["freeze_percent"])
-        budget = Budget(parse_duration(params["budget"]))
-        politeness = Politeness(parse_duration(params["lock_timeout"]), parse_duration(params["lock_wait"]))
+        options = options_from(params)
+        max_age = parse_duration(params["max_age"])
+        rules = Rules(params["task"], max_age, params["freeze_percent"], options, jobs_from(params))
+        budget, politeness = budget_from(params), politeness_from(params)
     except InputError as exc:
         module.fail_json(msg=str(exc))
     login = login_from(params)
@@ -181,6 +228,7 @@ def main() -> None:
         total,
         "tables",
         lambda database, outcome: vacuum(login, database, rules, politeness, budget, outcome),
+        lambda conn, databases: options.check_on(login, conn, databases),
     )
     finish(module, result, total.changed, **total.beside())
 

@@ -16,67 +16,18 @@ import pathlib
 import subprocess
 import sys
 import tempfile
-import threading
 import typing as t
 
 import pytest
 import yaml
+from support.canary import RIGHT, WRONG, CommandLines, secrets_in, sweep
 from support.postgres import PrivatePostgres
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
-RIGHT = "kanarienvogel-3f9a1c7e"
-WRONG = "distelfink-b82d40f6"
 
 
 class GuardedPostgres(PrivatePostgres):
     password = RIGHT
-
-
-class CommandLines(threading.Thread):
-    """Reads the command lines of all processes, over and over, and keeps those that hold a secret."""
-
-    def __init__(self) -> None:
-        super().__init__(daemon=True)
-        self.rounds = 0
-        self.caught: set[str] = set()
-        self._over = threading.Event()
-
-    def run(self) -> None:
-        while not self._over.is_set():
-            for path in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
-                try:
-                    line = path.read_bytes()
-                except OSError:
-                    continue  # the process ended meanwhile
-                if found := _secrets_in(line):
-                    self.caught.add(f"{found} in {line.decode(errors='replace')}")
-            self.rounds += 1
-
-    def __enter__(self) -> CommandLines:
-        self.start()
-        return self
-
-    def __exit__(self, *_exc: object) -> None:
-        self._over.set()
-        self.join()
-
-
-def _forms(secret: str) -> list[bytes]:
-    """The secret as it is, and as base64 at each of the three places it can start."""
-    plain = secret.encode()
-    return [plain, *(base64.b64encode(b"\0" * shift + plain)[(0, 2, 3)[shift] : -4] for shift in range(3))]
-
-
-def _secrets_in(content: bytes) -> list[str]:
-    return [secret for secret in (RIGHT, WRONG) if any(form in content for form in _forms(secret))]
-
-
-def _sweep(directory: pathlib.Path) -> dict[str, list[str]]:
-    return {
-        str(path.relative_to(directory)): found
-        for path in directory.rglob("*")
-        if path.is_file() and not path.is_symlink() and (found := _secrets_in(path.read_bytes()))
-    }
 
 
 @pytest.fixture(scope="module")
@@ -166,9 +117,9 @@ def scratch() -> t.Iterator[pathlib.Path]:
 
 
 def _assert_nothing_shows(run: Run, server: GuardedPostgres) -> None:
-    assert not _secrets_in(run.output.encode())
-    assert not _sweep(run.scratch)
-    assert not _secrets_in(server.log().encode())
+    assert not secrets_in(run.output.encode())
+    assert not sweep(run.scratch)
+    assert not secrets_in(server.log().encode())
     assert run.lines.rounds > 10, "the command lines were hardly looked at"
     assert not run.lines.caught
 
@@ -178,7 +129,7 @@ def test_the_sweep_finds_what_it_looks_for(tmp_path: pathlib.Path) -> None:
     (tmp_path / "plain").write_text(f"password={RIGHT}")
     for shift in range(3):
         (tmp_path / f"encoded{shift}").write_bytes(base64.b64encode(b"x" * shift + f"{WRONG} and more".encode()))
-    assert set(_sweep(tmp_path)) == {"plain", "encoded0", "encoded1", "encoded2"}
+    assert set(sweep(tmp_path)) == {"plain", "encoded0", "encoded1", "encoded2"}
     with CommandLines() as lines:
         subprocess.run([sys.executable, "-c", "import time; time.sleep(1)", RIGHT], check=True)
     assert lines.caught
@@ -206,7 +157,7 @@ def test_the_password_of_the_central_store(server: GuardedPostgres, scratch: pat
     _assert_nothing_shows(run, server)
     kept = server.run_sql("SELECT to_jsonb(r)::text FROM steward_records r", "records")
     assert kept
-    assert not _secrets_in(repr(kept).encode())
+    assert not secrets_in(repr(kept).encode())
 
 
 def test_a_wrong_password_of_the_central_store(server: GuardedPostgres, scratch: pathlib.Path) -> None:

@@ -8,96 +8,19 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import pathlib
 import re
 import shutil
 import signal
 import subprocess
-import sys
-import tempfile
 import time
 import typing as t
 
 import pytest
-from conftest import COLLECTIONS, ROOT
+from support.plays import NAMES, ROLES, Fleet
 
 from ansible_collections.steward.maintenance.plugins.module_utils._core.records import open_store
 
-HERE = pathlib.Path(__file__).resolve().parent
-NAMES = (
-    "backup.database",
-    "backup.verify",
-    "database.vacuum",
-    "database.reindex",
-    "database.analyze",
-    "database.review",
-)
-
-
-class Fleet:
-    """Local hosts in an inventory of their own, whose activities the role `probe` does."""
-
-    def __init__(self, directory: pathlib.Path) -> None:
-        self.directory = directory
-        self.roles = HERE / "roles"
-        self.records = directory / "records"
-        self.report = directory / "report.html"
-        self.activities: dict[str, dict[str, t.Any]] = {name: {"role": "probe", "entry": "good"} for name in NAMES}
-        self.write_inventory({"postgres": ["db1", "db2"]})
-
-    def write_inventory(self, groups: dict[str, list[str]], extra: t.Sequence[str] = ()) -> None:
-        lines = [line for group, hosts in groups.items() for line in (f"[{group}]", *hosts)]
-        lines += ["[all:vars]", "ansible_connection=local", f"ansible_python_interpreter={sys.executable}", *extra]
-        lines.append(f"maintenance_records={self.records}/{{{{ inventory_hostname }}}}.jsonl")
-        (self.directory / "inventory").write_text("\n".join(lines) + "\n", encoding="utf-8")
-
-    def command(self, *arguments: str, playbook: str = "run_maintenance", **variables: t.Any) -> list[str]:
-        given = {"cycle_activities": self.activities, "cycle_report_path": str(self.report), **variables}
-        tool = str(pathlib.Path(sys.executable).parent / "ansible-playbook")
-        inventory = str(self.directory / "inventory")
-        return [tool, "-i", inventory, f"steward.maintenance.{playbook}", "-e", json.dumps(given), *arguments]
-
-    @property
-    def environment(self) -> dict[str, str]:
-        return dict(
-            os.environ,
-            ANSIBLE_CONFIG=str(ROOT / "ansible.cfg"),
-            ANSIBLE_COLLECTIONS_PATH=str(COLLECTIONS),
-            ANSIBLE_ROLES_PATH=str(self.roles),
-            ANSIBLE_LOCAL_TEMP=str(self.directory / "tmp"),
-            ANSIBLE_REMOTE_TEMP=str(self.directory / "tmp"),
-            ANSIBLE_CALLBACK_RESULT_FORMAT="json",
-            ANSIBLE_NOCOLOR="1",
-            HOME=str(self.directory),
-        )
-
-    def run(self, *arguments: str, playbook: str = "run_maintenance", **variables: t.Any) -> tuple[int, str]:
-        """Exit status and all that was printed, with the line breaks that Ansible puts into messages taken out."""
-        command = self.command(*arguments, playbook=playbook, **variables)
-        done = subprocess.run(
-            command,
-            env=self.environment,
-            cwd=self.directory,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
-        return done.returncode, re.sub(r"\s+", " ", done.stdout)
-
-    def recorded(self, host: str = "db1") -> dict[str, str]:
-        """The last verdict of each activity."""
-        store = open_store(str(self.records / f"{host}.jsonl"))
-        return {record["activity"]: record["verdict"] for record in store.read()}
-
-
-@pytest.fixture
-def fleet() -> t.Iterator[Fleet]:
-    # Not pytest's own directory: other accounts must be able to go into it.
-    directory = pathlib.Path(tempfile.mkdtemp(prefix="steward-cycle-"))
-    directory.chmod(0o755)
-    yield Fleet(directory)
-    shutil.rmtree(directory)
+pytest_plugins = ("support.plays_fixtures",)
 
 
 def changed(told: str, host: str) -> int:
@@ -260,7 +183,7 @@ def test_a_role_that_cannot_be_loaded_is_refused_before_any_host_is_touched(
 ) -> None:
     # ansible-core would drop the host in the middle of the run and end with exit status 0.
     roles = fleet.directory / "roles"
-    shutil.copytree(HERE / "roles", roles)
+    shutil.copytree(ROLES, roles)
     (roles / "probe" / "tasks" / "torn.yml").write_text("- name: [unended\n", encoding="utf-8")
     fleet.roles = roles
     fleet.activities["database.vacuum"].update(change)

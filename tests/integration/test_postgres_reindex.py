@@ -19,7 +19,8 @@ _LONG = "i" * 63
 
 
 def _run(server: PrivatePostgres, check: bool = False, **arguments: t.Any) -> dict[str, t.Any]:
-    return run_module("postgres_reindex", {**server.login_arguments, "databases": [SHOP], **arguments}, check=check)
+    given = {**server.login_arguments, "databases": [SHOP], "state_dir": str(server.directory / "state"), **arguments}
+    return run_module("postgres_reindex", given, check=check)
 
 
 def _bloat(server: PrivatePostgres) -> None:

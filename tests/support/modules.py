@@ -51,7 +51,11 @@ def run_module(
     timeout: float = 300,
 ) -> dict[str, t.Any]:
     """Run a module to its end and return its answer; `failed` is always in it."""
-    process = start_module(name, args, check, env)
+    return finish_module(start_module(name, args, check, env), timeout)
+
+
+def finish_module(process: subprocess.Popen[bytes], timeout: float = 300) -> dict[str, t.Any]:
+    """The answer of a module that was started; for tests that do something to it half-way."""
     try:
         stdout, stderr = process.communicate(timeout=timeout)
     finally:
@@ -60,6 +64,7 @@ def run_module(
     try:
         answer = dict(json.loads(stdout.decode()))
     except ValueError:
-        raise AssertionError(f"{name} gave no answer (rc {process.returncode}): {stdout!r} {stderr.decode()}") from None
+        told = f"(rc {process.returncode}): {stdout!r} {stderr.decode()}"
+        raise AssertionError(f"the module gave no answer {told}") from None
     answer.setdefault("failed", False)
     return answer

@@ -166,15 +166,15 @@ class PrivatePostgres:
             self.stop("immediate")
         shutil.rmtree(self.directory, ignore_errors=True)
 
-    def make_standby(self) -> PrivatePostgres:
-        """A running standby of this server; close() it like any other."""
+    def make_standby(self, **settings: str) -> PrivatePostgres:
+        """A running standby of this server, with settings of its own; close() it like any other."""
         standby = PrivatePostgres(self.bin_dir, settings=self.settings)
         standby._own(standby.directory, standby.socket_dir)
         self.program(
             "pg_basebackup", "--checkpoint=fast", "--no-sync", "--write-recovery-conf", "-h", self.socket_dir,
             "-p", str(self.port), "-U", self.superuser, "-D", str(standby.data),
         )  # fmt: skip
-        standby.configure(hot_standby="on")
+        standby.configure(hot_standby="on", **settings)
         standby.start()
         return standby
 

@@ -94,19 +94,26 @@ def _core_tests() -> list[str]:
 def _in_containers(boxes: tuple[system.Need, ...]) -> list[Layer]:
     """Modules where managed hosts run them: other Pythons, other PostgreSQLs. And the newest ansible-core."""
     newest = ("tests/bed/run-core-tests", "--color=no", *_core_tests())
+    chosen = (("integration", (*_HOST_UNITS, *_module_tests())), ("faults", _module_faults()))
     return [
         *(
             Layer(
-                f"integration-{image}",
-                "integration",
-                ("tests/bed/run-tests", image, "--", "--color=no", *_HOST_UNITS, *_module_tests()),
+                f"{group}-{image}",
+                group,
+                ("tests/bed/run-tests", image, "--", "--color=no", *tests),
                 needs=boxes,
                 after="images",
             )
+            for group, tests in chosen
             for image in ("deb11-pg13", "deb13-pg17", "forky-pg18")
         ),
         Layer("core-newest", "cores", newest, needs=boxes, after="images"),
     ]
+
+
+def _module_faults() -> list[str]:
+    """What is injected into the maintenance of a database has to end well on every version of it."""
+    return sorted(str(path.relative_to(ROOT)) for path in (ROOT / "tests" / "faults").glob("test_postgres_*.py"))
 
 
 def _module_tests() -> list[str]:

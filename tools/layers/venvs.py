@@ -19,6 +19,7 @@ LOCKS: dict[str, tuple[str, ...]] = {
     "test": ("requirements/test.txt", "+requirements/demo-postgres.txt"),
     "core-2.16": ("requirements/core-2.16.txt",),
     "core-2.18": ("requirements/core-2.18.txt",),
+    "bench": ("requirements/bench.txt",),
     "locks": ("requirements/locks.txt",),
 }
 

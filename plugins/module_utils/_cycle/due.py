@@ -44,6 +44,8 @@ class Wish:
     force: bool = False
     freezes: tuple[Freeze, ...] = ()
     change_request: str = ""
+    deadline: Moment | None = None
+    """When the whole run is to be over."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,6 +108,17 @@ def decide(activity: Activity, groups: t.Collection[str], history: History | Non
         when = f"opens {write_time(opens)}" if opens else "never opens"
         return _held(asked, history, f"outside its window {activity.window!r}, which {when}", opens)
     return asked
+
+
+def ends_by(activity: Activity, now: Moment, wish: Wish) -> Moment | None:
+    """When the activity, begun now, has to stop at the latest: what held it until now will hold it again.
+
+    By the host's clock, as the decision itself.
+    """
+    window = activity.opening
+    ends = [window.closes_at(now) if window else None, wish.deadline]
+    ends += [one.start for one in wish.freezes if one.start > now and one.stops(activity, one.start)]
+    return min((end for end in ends if end is not None), default=None)
 
 
 def why_outside(activity: Activity, groups: t.Collection[str], wish: Wish) -> str:

@@ -31,6 +31,14 @@ def gate(change: str, title: str, change_request: str) -> Result | None:
     )
 
 
+def too_late(activity: Data, started: str) -> Result | None:
+    """None when it was begun in time, else the result that is recorded: what was due before it took all the time."""
+    if not activity["begin_by"] or started < activity["begin_by"]:
+        return None
+    reason = f"its time was over at {activity['deadline']}, before its turn came"
+    return Result("skipped", f"{activity['title']} was not done", reason)
+
+
 def result_of(activity: Data, published: t.Any, failure: t.Any) -> tuple[Result, bool]:
     """What an activity has to show for itself, and whether it changed anything.
 

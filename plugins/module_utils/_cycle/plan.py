@@ -16,7 +16,7 @@ from .._core.durations import format_duration
 from .._core.result import BAD_VERDICTS
 from .._core.suggest import InputError
 from .catalogue import Activity, in_order
-from .due import CLOCK_TOLERANCE, Decision, History, decide, why_outside
+from .due import CLOCK_TOLERANCE, Decision, History, decide, ends_by, why_outside
 from .gate import gate
 from .settings import Settings
 
@@ -44,7 +44,10 @@ def make_plan(
             history = None
         decisions.append(decide(activity, groups, history, now, settings.wish))
     warnings += [decision.warning for decision in decisions if decision.warning]
-    due = _in_good_order([decision for decision in decisions if decision.is_due], settings.wish.change_request)
+    due = [
+        dict(entry, **_limits(ends_by(settings.activities[entry["name"]], now, settings.wish), now - asked_at))
+        for entry in _in_good_order([one for one in decisions if one.is_due], settings.wish.change_request)
+    ]
     bad = [_still_bad(decision) for decision in decisions if decision.still_bad]
     chain = answer["chain"]
     if not chain["intact"]:
@@ -114,8 +117,16 @@ def _short(activity: Activity) -> dict[str, str]:
 
 
 def _deferred(decision: Decision) -> dict[str, str]:
-    until = write_time(decision.until) if decision.until else ""
-    return {"activity": decision.activity.name, "reason": decision.reason, "until": until}
+    return {"activity": decision.activity.name, "reason": decision.reason, "until": _written(decision.until)}
+
+
+def _limits(end: datetime.datetime | None, skew: datetime.timedelta) -> dict[str, str]:
+    """Until when the role may be at work, by the host's clock; and the same by ours, for what has not begun by then."""
+    return {"deadline": _written(end), "begin_by": _written(end - skew if end else None)}
+
+
+def _written(moment: datetime.datetime | None) -> str:
+    return write_time(moment) if moment else ""
 
 
 def _still_bad(decision: Decision) -> dict[str, t.Any]:

@@ -9,6 +9,7 @@ Note that this module util is PRIVATE to the collection. It can have breaking ch
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import json
 import typing as t
 
@@ -17,6 +18,7 @@ from .._core.suggest import InputError, did_you_mean, refuse_unknown
 from .catalogue import CADENCES, Activity, Data, merge_catalogue
 from .due import Wish
 from .freezes import parse_freezes
+from .moments import parse_moment
 
 #: The variables of the role cycle with their defaults; a test compares them with roles/cycle/defaults/main.yml.
 DEFAULTS: dict[str, t.Any] = {
@@ -36,6 +38,7 @@ DEFAULTS: dict[str, t.Any] = {
 SHARED = (
     "maintenance_records",
     "maintenance_records_password",
+    "maintenance_deadline",
     "maintenance_postgres_login",
     "maintenance_postgres_os_user",
     "maintenance_postgres_bin_dir",
@@ -84,6 +87,7 @@ def read_settings(variables: Data, catalogue: t.Mapping[str, Data]) -> Settings:
         force=_boolean("cycle_force", given["cycle_force"]),
         freezes=tuple(parse_freezes(given["cycle_freezes"], activities)),
         change_request=given["cycle_change_request"].strip(),
+        deadline=_deadline(variables.get("maintenance_deadline", "")),
     )
     _require_store(variables.get("maintenance_records", ""))
     return Settings(activities, wish)
@@ -107,6 +111,15 @@ def _boolean(name: str, value: t.Any) -> bool:
     if not isinstance(value, bool):
         raise InputError(f"{name} must be true or false, not {value!r}")
     return value
+
+
+def _deadline(value: t.Any) -> datetime.datetime | None:
+    if not value:
+        return None
+    try:
+        return parse_moment(value, whole_day=True)
+    except InputError as exc:
+        raise InputError(f"maintenance_deadline: {exc}") from exc
 
 
 def _require_store(location: t.Any) -> None:

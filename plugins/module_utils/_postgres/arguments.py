@@ -1,16 +1,21 @@
 # Copyright (c) 2026, The steward.maintenance authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The login arguments that every ``postgres_*`` module shares.
+"""The arguments that the ``postgres_*`` modules share: the login, and how polite long work is.
 
 Note that this module util is PRIVATE to the collection. It can have breaking changes at any time.
 """
 
 from __future__ import annotations
 
+import datetime
 import typing as t
 
+from .._core.durations import parse_duration
+from .._core.suggest import InputError
 from .connection import Login
+from .session import Politeness
+from .work import Budget
 
 SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 
@@ -33,6 +38,23 @@ DATABASES_ARGUMENT: dict[str, dict[str, t.Any]] = {
     "databases": {"type": "list", "elements": "str", "default": []},
 }
 
+#: Documented by the fragment ``steward.maintenance._postgres.politeness``.
+POLITENESS_ARGUMENTS: dict[str, dict[str, t.Any]] = {
+    "jobs": {"type": "int", "default": 1},
+    "budget": {"type": "str", "default": "1h"},
+    "deadline": {"type": "str", "default": ""},
+    "lock_timeout": {"type": "str", "default": "5s"},
+    "lock_wait": {"type": "str", "default": "30s"},
+    "attempts": {"type": "int", "default": 3},
+    "yield_after": {"type": "str", "default": "2s"},
+    "replica_lag_bytes": {"type": "int", "default": 2**30},
+    "dangerously_terminate_after": {"type": "str", "default": ""},
+    "progress": {"type": "str", "default": "30s"},
+}
+
+#: More connections than this help nobody.
+_MOST_JOBS = 64
+
 
 def login_from(params: t.Mapping[str, t.Any]) -> Login:
     """The login that a module's parameters describe."""
@@ -48,3 +70,65 @@ def login_from(params: t.Mapping[str, t.Any]) -> Login:
         service=params["login_service"] or "",
         connect_timeout=params["connect_timeout"],
     )
+
+
+def politeness_from(params: t.Mapping[str, t.Any]) -> Politeness:
+    """How polite the work is to be.
+
+    :raises InputError: naming the argument, the value and what would be right.
+    """
+    terminate_after = params["dangerously_terminate_after"]
+    if params["progress"] not in ("0", "0s"):
+        _duration(params, "progress")
+    return Politeness(
+        lock_timeout=_duration(params, "lock_timeout"),
+        lock_wait=_duration(params, "lock_wait"),
+        attempts=_at_least(params, "attempts", 1),
+        yield_after=_duration(params, "yield_after"),
+        replica_lag_bytes=_at_least(params, "replica_lag_bytes", 0),
+        terminate_after=_duration(params, "dangerously_terminate_after") if terminate_after else None,
+    )
+
+
+def jobs_from(params: t.Mapping[str, t.Any]) -> int:
+    """How many connections work at the same time.
+
+    :raises InputError: naming the argument, the value and what would be right.
+    """
+    return _at_least(params, "jobs", 1, _MOST_JOBS)
+
+
+def budget_from(params: t.Mapping[str, t.Any]) -> Budget:
+    """The time that the work may take; it starts to run here.
+
+    :raises InputError: naming the argument, the value and what would be right.
+    """
+    return Budget(_duration(params, "budget"), _deadline(params["deadline"]))
+
+
+def _duration(params: t.Mapping[str, t.Any], name: str) -> int:
+    try:
+        return parse_duration(params[name])
+    except InputError as exc:
+        raise InputError(f"{name}: {exc}") from None
+
+
+def _at_least(params: t.Mapping[str, t.Any], name: str, least: int, most: int | None = None) -> int:
+    value = int(params[name])
+    if value < least or (most is not None and value > most):
+        right = f"{least} or more" if most is None else f"between {least} and {most}"
+        raise InputError(f"{name} is {value}: it must be {right}")
+    return value
+
+
+def _deadline(text: str) -> datetime.datetime | None:
+    if not text:
+        return None
+    right = f'deadline {text!r} cannot be read: write it with its zone, like "2026-11-23T05:00:00+01:00" or "...Z"'
+    try:
+        moment = datetime.datetime.fromisoformat(text[:-1] + "+00:00" if text[-1] in "Zz" else text)
+    except ValueError:
+        raise InputError(right) from None
+    if moment.tzinfo is None:
+        raise InputError(right)
+    return moment

@@ -20,6 +20,7 @@ from .catalog_indexes import Index
 from .connection import StatementError, query, quote
 
 MEASURED, ESTIMATED = "pgstatindex", "estimate from row count and column widths"
+LEARNED = "its bytes a row, against the least that was seen"
 
 #: What to do where `Bloat.percent` is None.
 CANNOT_MEASURE = "run ANALYZE, grant pg_monitor to the role, and install the extension pgstattuple for exact figures"
@@ -52,8 +53,12 @@ class BloatMeter:
         self._function = _pgstatindex(conn)
 
     @property
+    def exact(self) -> bool:
+        return bool(self._function)
+
+    @property
     def method(self) -> str:
-        return MEASURED if self._function else ESTIMATED
+        return MEASURED if self.exact else ESTIMATED
 
     def look(self, index: Index) -> Bloat:
         """The bloat of one index.
@@ -63,13 +68,14 @@ class BloatMeter:
         return self._measure(index) if self._function else self._estimate(index)
 
     def _measure(self, index: Index) -> Bloat:
-        columns = "leaf_pages, nullif(avg_leaf_density, 'NaN'), index_size"
+        columns = "leaf_pages, internal_pages, nullif(avg_leaf_density, 'NaN'), index_size"
         sql = f"SELECT {columns} FROM {self._function}(%s::oid::regclass)"  # noqa: S608 - a quoted name
-        leaf_pages, density, size = query(self._conn, sql, (index.oid,))[0]
-        return Bloat(measured_percent(leaf_pages, density or 0.0, index.fillfactor, size, self._block), MEASURED)
+        leaf_pages, inner_pages, density, size = query(self._conn, sql, (index.oid,))[0]
+        percent = measured_percent(leaf_pages, density or 0.0, index.fillfactor, size, self._block, inner_pages)
+        return Bloat(percent, MEASURED)
 
     def _estimate(self, index: Index) -> Bloat:
-        rows = _rows(index)
+        rows = rows_now(index)
         if rows is None:
             return Bloat(None, ESTIMATED, "the rows of this partial index were not counted lately: run ANALYZE first")
         columns, known, width, nulls, widest = query(self._conn, _WIDTHS, (index.oid,))[0]
@@ -81,21 +87,38 @@ class BloatMeter:
         return Bloat(max(0.0, 100.0 * (1 - expected / max(index.bytes, 1))), ESTIMATED)
 
 
-def _rows(index: Index) -> float | None:
+def rows_now(index: Index) -> float | None:
     """How many rows are in an index now: as last counted, or where much changed since, as the statistics have it."""
-    stale = index.table_rows < 0 or index.modified > max(_STALE_ROWS, _STALE * index.table_rows)
+    stale = _stale(index)
     if index.partial:
         return None if stale else index.rows
     return float(index.table_live) if stale else max(index.rows, index.table_live)
 
 
-def measured_percent(leaf_pages: int, density: float, fillfactor: int, size: int, block: int) -> float:
+def rows_are_sure(index: Index) -> bool:
+    """Whether the number of rows is good enough to learn from: counted, and little changed since.
+
+    A TOAST table is never analyzed, so nothing says how much changed: there, the statistics have to do.
+    """
+    rows = rows_now(index)
+    return rows is not None and rows >= 1 and (bool(index.toast_of) or not _stale(index))
+
+
+def _stale(index: Index) -> bool:
+    return index.table_rows < 0 or index.modified > max(_STALE_ROWS, _STALE * index.table_rows)
+
+
+def measured_percent(
+    leaf_pages: int, density: float, fillfactor: int, size: int, block: int, inner_pages: int = 0
+) -> float:
     """What a rebuild would win: the rows packed at the fill factor, against all pages that the index has.
 
-    The density of the leaf pages alone does not see pages that were emptied and wait for reuse.
+    The density of the leaf pages alone does not see pages that were emptied and wait for reuse. The pages above the
+    leaves shrink with them; the first page of all stays.
     """
-    packed = leaf_pages * density / fillfactor * block
-    return max(0.0, 100.0 * (1 - packed / max(size, 1)))
+    leaves = leaf_pages * density / fillfactor
+    inner = inner_pages * leaves / leaf_pages if leaf_pages else 0.0
+    return max(0.0, 100.0 * (1 - (1 + leaves + inner) * block / max(size, 1)))
 
 
 def expected_bytes(rows: float, width: float, has_nulls: bool, fillfactor: int, block: int) -> float:

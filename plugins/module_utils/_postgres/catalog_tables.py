@@ -21,7 +21,7 @@ _PG14, _PG17, _PG18 = 140000, 170000, 180000
 
 PARTITIONED = "p"
 
-#: The server's settings that reloptions can override, by the name that both share.
+#: The server's settings that count: those that reloptions can override, by the name that both share, and freezing's.
 SETTINGS = (
     "autovacuum_vacuum_threshold",
     "autovacuum_vacuum_scale_factor",
@@ -32,6 +32,8 @@ SETTINGS = (
     "autovacuum_freeze_max_age",
     "autovacuum_multixact_freeze_max_age",
     "autovacuum_vacuum_max_threshold",  # 18
+    "vacuum_freeze_min_age",
+    "vacuum_multixact_freeze_min_age",
 )
 
 
@@ -71,6 +73,8 @@ class Table:
     leaf_rows: float  # of a partitioned table: over all its partitions
     leaf_modified: int
     leaf_autoanalyzed: datetime.datetime | None
+    toast_vacuumed: datetime.datetime | None = None
+    toast_vacuumed_seconds: float | None = None
 
     @property
     def label(self) -> str:
@@ -107,6 +111,10 @@ def _storage(alias: str, version: int) -> str:
   {frozen}, coalesce({alias}.reloptions, '{{}}')"""
 
 
+#: Temporary tables are left out: nobody but their own session can maintain them.
+_OURS = "c.relkind IN ('r', 'm', 'p') AND c.relpersistence <> 't' AND n.nspname !~ '^pg_(toast|temp_)'"
+
+
 def _sql(version: int) -> str:
     maintain = "pg_catalog.has_table_privilege(c.oid, 'MAINTAIN')" if version >= _PG17 else "false"
     last_analyze = """greatest(pg_catalog.pg_stat_get_last_analyze_time(c.oid),
@@ -132,7 +140,10 @@ SELECT c.oid::bigint, n.nspname::text, c.relname::text, c.relkind::text,
   {_storage("c", version)},
   x.oid IS NOT NULL,
   {_storage("x", version)},
-  coalesce(leaves.counted, 0)::float8, coalesce(leaves.modified, 0)::bigint, leaves.autoanalyzed
+  coalesce(leaves.counted, 0)::float8, coalesce(leaves.modified, 0)::bigint, leaves.autoanalyzed,
+  greatest(pg_catalog.pg_stat_get_last_vacuum_time(x.oid), pg_catalog.pg_stat_get_last_autovacuum_time(x.oid)),
+  extract(epoch FROM pg_catalog.clock_timestamp() - greatest(
+    pg_catalog.pg_stat_get_last_vacuum_time(x.oid), pg_catalog.pg_stat_get_last_autovacuum_time(x.oid)))::float8
 FROM pg_catalog.pg_class AS c
 JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
 LEFT JOIN pg_catalog.pg_class AS x ON x.oid = c.reltoastrelid
@@ -143,19 +154,24 @@ LEFT JOIN LATERAL (
          max(pg_catalog.pg_stat_get_last_autoanalyze_time(l.oid)) AS autoanalyzed
   FROM pg_catalog.pg_partition_tree(c.oid) AS t JOIN pg_catalog.pg_class AS l ON l.oid = t.relid AND t.isleaf
 ) AS leaves ON c.relkind = 'p'
-WHERE c.relkind IN ('r', 'm', 'p') AND c.relpersistence <> 't' AND n.nspname !~ '^pg_(toast|temp_)'
+WHERE {_OURS}
 """  # noqa: S608 - our own words
 
 
-def tables(conn: t.Any, only: int | None = None) -> list[Table]:
-    """All tables, materialised views and partitioned tables of the database, or the one with the given oid.
-
-    Temporary tables are left out: nobody but their own session can maintain them.
-    """
+def tables(conn: t.Any, only: t.Sequence[int] | None = None) -> list[Table]:
+    """All tables, materialised views and partitioned tables of the database, or those with the given oids."""
     sql = _sql(server_version(conn))
     if only is not None:
-        return [_table(row) for row in query(conn, sql + " AND c.oid = %s::oid", (only,))]
+        return [_table(row) for row in query(conn, sql + " AND c.oid = ANY (%s::oid[])", (list(only),))]
     return [_table(row) for row in query(conn, sql)]
+
+
+def names(conn: t.Any) -> set[str]:
+    """The labels of all tables."""
+    sql = f"""
+SELECT n.nspname || '.' || c.relname FROM pg_catalog.pg_class AS c
+JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace WHERE {_OURS}"""  # noqa: S608 - our own words
+    return {name for (name,) in query(conn, sql)}
 
 
 def sizes(conn: t.Any, oids: t.Sequence[int]) -> dict[int, int]:

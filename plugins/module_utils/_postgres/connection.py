@@ -119,8 +119,47 @@ def connect(login: Login, database: str | None = None, application: str = "") ->
     except (psycopg2.Error, UnicodeError) as exc:
         raise PostgresError(_why_no_connection(exc, login, database)) from None
     conn.autocommit = True
-    query(conn, "SELECT pg_catalog.set_config('search_path', '', false)")
+    # Catalog queries look expensive to the planner; compiling them takes seconds and running them milliseconds.
+    query(conn, "SELECT pg_catalog.set_config('search_path', '', false), pg_catalog.set_config('jit', 'off', false)")
     return conn
+
+
+def connect_in_background(login: Login, database: str, application: str) -> t.Any:
+    """A psycopg2 connection in asynchronous mode, not made yet: `poll` it. It is always in autocommit mode.
+
+    libpq does not look at the connection timeout in this mode; whoever polls must.
+    """
+    try:
+        parameters: t.Any = login.parameters(database)
+        return psycopg2.connect(application_name=f"{APPLICATION}:{application}", async_=True, **parameters)
+    except (psycopg2.Error, UnicodeError) as exc:
+        raise PostgresError(_why_no_connection(exc, login, database)) from None
+
+
+def poll(conn: t.Any) -> str:
+    """What an asynchronous connection waits for, "read" or "write"; "" when it has finished what it was given.
+
+    :raises StatementError: as the statement ended, or the making of the connection.
+    """
+    try:
+        state = conn.poll()
+    except psycopg2.Error as exc:
+        raise StatementError(exc) from None
+    waits_for = {psycopg2.extensions.POLL_READ: "read", psycopg2.extensions.POLL_WRITE: "write"}
+    return waits_for.get(state, "")
+
+
+def send(conn: t.Any, sql: str) -> t.Any:
+    """Start a statement on an asynchronous connection; what is returned must be kept until it has ended.
+
+    :raises StatementError: when the connection was lost.
+    """
+    try:
+        cursor = conn.cursor()
+        cursor.execute(sql)
+    except psycopg2.Error as exc:
+        raise StatementError(exc) from None
+    return cursor
 
 
 def _why_no_connection(exc: BaseException, login: Login, database: str | None) -> str:

@@ -42,6 +42,12 @@ def owner_is_dead(application_name: str) -> bool:
     return bool(machine) and machine == _machine() and _started(int(pid)) != started
 
 
+def runs_here(application_name: str) -> bool:
+    """Whether the name belongs to a run of ours on this machine."""
+    machine = application_name.rpartition(":")[2].partition(".")[0]
+    return application_name.startswith(f"{APPLICATION}:") and bool(machine) and machine == _machine()
+
+
 def _machine() -> str:
     """This boot of this machine and this set of process ids; empty where the system does not tell."""
     told: list[str] = []

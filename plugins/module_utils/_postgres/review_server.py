@@ -8,14 +8,16 @@ Note that this module util is PRIVATE to the collection. It can have breaking ch
 
 from __future__ import annotations
 
-from .._core.durations import format_duration
+import typing as t
+
 from .._core.result import Finding
 from . import sessions
-from .connection import query, quote
-from .reviewing import CannotLook, Check, Look
+from .reviewing import Look
+
+_PG16 = 160000
 
 #: PostgreSQL stops giving out transaction ids some 3 million before 2^31.
-_STOPS_AT = 2**31 - 3_000_000
+STOPS_AT = 2**31 - 3_000_000
 
 _CRITICAL_AGE = 1_500_000_000
 
@@ -24,141 +26,97 @@ _BEHIND = 1.2
 
 #: setting -> (its alarming value, severity, what it means, what to do)
 _SURPRISES = {
-    "fsync": ("off", "critical", "a crash can destroy the databases", "switch fsync on"),
-    "full_page_writes": ("off", "critical", "a crash can leave torn pages", "switch full_page_writes on"),
-    "autovacuum": ("off", "high", "dead rows pile up and the wraparound comes nearer", "switch autovacuum on"),
-    "track_counts": ("off", "high", "nobody can know which table needs maintenance", "switch track_counts on"),
+    "fsync": ("off", "critical", "a crash can destroy the databases", ""),
+    "full_page_writes": ("off", "critical", "a crash can leave torn pages", ""),
+    "autovacuum": ("off", "high", "dead rows pile up and the wraparound comes nearer", ""),
+    "track_counts": ("off", "high", "nobody can know which table needs maintenance", ""),
     "data_checksums": (
         "off",
         "low",
         "silent corruption of the storage is not noticed",
-        "run pg_checksums --enable in a window",
+        "run pg_checksums --enable while the server is stopped",
     ),
-    "zero_damaged_pages": (
-        "on",
-        "critical",
-        "damaged pages are emptied without a word",
-        "switch zero_damaged_pages off",
-    ),
-    "ignore_checksum_failure": (
-        "on",
-        "critical",
-        "damaged pages are read as good",
-        "switch ignore_checksum_failure off",
-    ),
+    "zero_damaged_pages": ("on", "critical", "damaged pages are emptied without a word", ""),
+    "ignore_checksum_failure": ("on", "critical", "damaged pages are read as good", ""),
 }
 
 
-def settings_that_surprise(look: Look) -> list[Finding]:
-    rows = query(
-        look.conn, "SELECT name, setting FROM pg_catalog.pg_settings WHERE name = ANY (%s)", (list(_SURPRISES),)
+def settings_that_surprise(look: Look) -> t.Iterator[Finding]:
+    rows = look.query(
+        "SELECT name, setting FROM pg_catalog.pg_settings WHERE name = ANY (%s) ORDER BY 1", (list(_SURPRISES),)
     )
-    found = []
     for name, value in rows:
         alarming, severity, meaning, action = _SURPRISES[name]
         if value == alarming:
-            found.append(
-                look.finding("setting", severity, f"setting {name}", f"{name} is {value}: {meaning}", action, value)
-            )
-    return found
+            right = "off" if alarming == "on" else "on"
+            action = action or f"ALTER SYSTEM SET {name} = {right}, then SELECT pg_reload_conf()"
+            yield look.finding("setting", severity, f"setting {name}", f"{name} is {value}: {meaning}", action, value)
 
 
-def wraparound_distance(look: Look) -> list[Finding]:
+def is_behind(age: int, limit: float) -> bool:
+    """Whether autovacuum should have frozen this long ago."""
+    return age > min(limit * _BEHIND, _CRITICAL_AGE)
+
+
+def wraparound_severity(age: int) -> str:
+    return "critical" if age >= _CRITICAL_AGE else "high"
+
+
+def wraparound_distance(look: Look) -> t.Iterator[Finding]:
     """Of every database, those that refuse connections too: they count for the whole server."""
-    rows = query(
-        look.conn,
+    rows = look.query(
         """
 SELECT datname::text, pg_catalog.age(datfrozenxid), pg_catalog.mxid_age(datminmxid),
        pg_catalog.current_setting('autovacuum_freeze_max_age')::bigint,
-       pg_catalog.current_setting('autovacuum_multixact_freeze_max_age')::bigint
-FROM pg_catalog.pg_database ORDER BY 1""",
+       pg_catalog.current_setting('autovacuum_multixact_freeze_max_age')::bigint, datallowconn
+FROM pg_catalog.pg_database ORDER BY 1"""
     )
     look.facts["oldest_xid_age"] = max(row[1] for row in rows)
     look.facts["oldest_mxid_age"] = max(row[2] for row in rows)
-    found = []
-    for name, xid, mxid, xid_limit, mxid_limit in rows:
+    look.facts["transactions_until_stop"] = STOPS_AT - max(look.facts["oldest_xid_age"], look.facts["oldest_mxid_age"])
+    for name, xid, mxid, xid_limit, mxid_limit, connectable in rows:
         for unit, age, limit in (("transaction id", xid, xid_limit), ("multixact id", mxid, mxid_limit)):
-            if age <= limit * _BEHIND:
+            if not is_behind(age, limit):
                 continue
-            severity = "critical" if age >= _CRITICAL_AGE else "high"
             message = (
-                f"its oldest {unit} is {age} old, autovacuum acts from {limit}; at {_STOPS_AT} the server stops writing"
+                f"its oldest {unit} is {age} old, autovacuum acts from {limit}; at {STOPS_AT} the server stops writing"
             )
-            action = "end what holds old rows (transactions, slots, prepared transactions) and run VACUUM on it"
-            found.append(look.finding("wraparound", severity, f"database {name}", message, action, age, limit))
-    return found
+            do = "run VACUUM in it" if connectable else "see that autovacuum is on: nobody else can connect to it"
+            action = f"end what holds old rows (transactions, slots, prepared transactions), then {do}"
+            severity = wraparound_severity(age)
+            yield look.finding("wraparound", severity, f"database {name}", message, action, age, limit)
 
 
-def old_transactions(look: Look) -> list[Finding]:
+def old_transactions(look: Look) -> t.Iterator[Finding]:
+    """Sessions, prepared transactions and standbys' queries; slots have a check of their own."""
     limit = look.thresholds.transaction_age
-    found = []
+    look.hurry()
     for holder in sessions.holders(look.conn, everywhere=True):
-        if holder.kind == "slot":
-            if holder.state == "inactive":
-                message = f"{holder} is inactive and keeps dead rows and WAL"
-                found.append(look.finding("slot", "high", f"slot {holder.name}", message, holder.advice, holder.age))
-        elif holder.seconds is not None and holder.seconds > limit:
-            message = f"{holder}: it keeps dead rows from being removed"
-            subject = f"{holder.kind} {holder.name}"
-            severity = "high" if holder.kind == "prepared" else "medium"
-            found.append(
-                look.finding("old_transaction", severity, subject, message, holder.advice, int(holder.seconds), limit)
-            )
-    if not sessions.sees_other_sessions(look.conn):
-        role = query(look.conn, "SELECT current_user")[0][0]
-        reason = f"role {role} does not see the transactions of others"
-        raise CannotLook(reason, f"GRANT pg_monitor TO {quote(role)}", found)
-    return found
+        if holder.kind == "slot" or holder.seconds is None or holder.seconds <= limit:
+            continue
+        what = "prepared_transaction" if holder.kind == "prepared" else "old_transaction"
+        severity = "high" if holder.kind == "prepared" else "medium"
+        message = f"{holder}: it keeps dead rows from being removed"
+        subject = f"{holder.kind} {holder.name}"
+        yield look.finding(what, severity, subject, message, holder.advice, int(holder.seconds), limit)
+    look.must_monitor("the transactions of others")
 
 
-def connections_near_the_limit(look: Look) -> list[Finding]:
-    used, most = query(
-        look.conn,
-        """
+def connections_near_the_limit(look: Look) -> t.Iterator[Finding]:
+    look.must_monitor("who is connected")
+    # Names of settings: the second came with 16.
+    reserved = "superuser_reserved_connections', 'reserved_connections" if look.version >= _PG16 else (
+        "superuser_reserved_connections"
+    )  # fmt: skip
+    used, most = look.query(
+        f"""
 SELECT (SELECT count(*) FROM pg_catalog.pg_stat_activity WHERE backend_type = 'client backend'),
        pg_catalog.current_setting('max_connections')::int
-         - pg_catalog.current_setting('superuser_reserved_connections')::int""",
+         - (SELECT sum(setting::int) FROM pg_catalog.pg_settings WHERE name IN ('{reserved}'))::int"""  # noqa: S608 - our own words
     )[0]
     look.facts["connections"] = {"used": used, "limit": most}
     percent = 100 * used / max(most, 1)
-    if percent < look.thresholds.connections_percent:
-        return []
-    message = f"{used} of {most} connections are in use"
-    action = "put a connection pool in front, find what leaks connections, or raise max_connections"
-    return [look.finding("connections", "high", "connections", message, action, used, most)]
-
-
-def replication(look: Look) -> list[Finding]:
-    """On a standby: how far it is behind. On a primary: slots that lost the WAL they need."""
-    if query(look.conn, "SELECT pg_catalog.pg_is_in_recovery()")[0][0]:
-        received, behind = query(
-            look.conn,
-            """
-SELECT pg_catalog.pg_last_wal_receive_lsn() IS DISTINCT FROM pg_catalog.pg_last_wal_replay_lsn(),
-       extract(epoch FROM pg_catalog.clock_timestamp() - pg_catalog.pg_last_xact_replay_timestamp())::float8""",
-        )[0]
-        look.facts["replay_lag_seconds"] = behind if received else 0
-        if received and behind is not None and behind > look.thresholds.transaction_age:
-            message = f"the standby replays what happened {format_duration(behind)} ago"
-            action = "look for long queries on it, a slow disk or a cut network"
-            return [look.finding("replay_lag", "high", "standby", message, action, int(behind))]
-        return []
-    rows = query(
-        look.conn,
-        "SELECT slot_name::text, wal_status FROM pg_catalog.pg_replication_slots"
-        " WHERE wal_status IN ('unreserved', 'lost')",
-    )
-    action = "rebuild its consumer and drop the slot"
-    return [
-        look.finding("slot_lost", "high", f"slot {name}", f"the slot's WAL is {status}", action, status)
-        for name, status in rows
-    ]
-
-
-CHECKS: tuple[Check, ...] = (
-    settings_that_surprise,
-    wraparound_distance,
-    old_transactions,
-    connections_near_the_limit,
-    replication,
-)
+    if percent >= look.thresholds.connections_percent:
+        message = f"{used} of {most} connections are in use"
+        action = "put a connection pool in front, find what leaks connections, or raise max_connections"
+        yield look.finding("connections", "high", "connections", message, action, used, most)

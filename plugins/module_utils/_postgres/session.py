@@ -49,6 +49,9 @@ class Politeness:
     lock_wait: int = 30
     attempts: int = 3
     pause: float = 1.0
+    yield_after: float = 2.0  # seconds that somebody may wait for us before we cancel what we do
+    replica_lag_bytes: int = 2**30  # nothing is begun while a standby is further behind; 0: it does not matter
+    terminate_after: float | None = None  # end sessions idle in a transaction for longer that stand in our way
 
 
 class Session:
@@ -57,6 +60,8 @@ class Session:
     def __init__(self, login: Login, database: str, task: str, politeness: Politeness, budget: Budget) -> None:
         self.politeness = politeness
         self.budget = budget
+        self.task = task
+        self.looks_after_connection = False
         self.conn = connect(login, database, application_suffix(task))
         self.version = server_version(self.conn)
 
@@ -67,6 +72,7 @@ class Session:
             # A platform that cannot look refuses the value: there, the next run finds our session all the same.
             with contextlib.suppress(StatementError):
                 query(self.conn, "SET client_connection_check_interval = '2s'")
+                self.looks_after_connection = True
         return self
 
     def __exit__(self, *_exc: object) -> None:
@@ -94,6 +100,19 @@ class Session:
             if holder is not None and orphan:
                 self._end_orphan(holder)
             time.sleep(0.2)
+        self._end_orphaned_workers(deadline)
+
+    def _end_orphaned_workers(self, deadline: float) -> None:
+        """The lock goes with the control session at once; what its workers do can go on without it."""
+        while True:
+            orphans = [peer for peer in sessions.named(self.conn, APPLICATION) if owner_is_dead(peer.application)]
+            if not orphans:
+                return
+            if time.monotonic() >= deadline:
+                raise Occupied(f"what a killed run left behind does not end: {orphans[0]}")
+            for orphan in orphans:
+                self._end_orphan(orphan)
+            time.sleep(0.2)
 
     def _end_orphan(self, holder: sessions.Peer) -> None:
         """End a server process whose client is dead. It is our own: the name was checked, and is checked again here."""
@@ -118,7 +137,7 @@ class Session:
         while True:
             left = max(self.budget.left, grace)
             if left < 1:
-                raise Cancelled(f"the budget of {int(self.budget.seconds)} s was used up", budget=True)
+                raise Cancelled(self.budget.used_up, budget=True)
             self.query(f"SET statement_timeout = {int(left * 1000)}")
             del self.conn.notices[:]
             try:
@@ -127,7 +146,7 @@ class Session:
             except StatementError as exc:
                 if exc.sqlstate == QUERY_CANCELED:
                     ours = self.budget.left < 1
-                    used_up = f"the budget of {int(self.budget.seconds)} s was used up before it was done"
+                    used_up = f"{self.budget.used_up} before it was done"
                     raise Cancelled(used_up if ours else str(exc), budget=ours) from None
                 if exc.sqlstate != LOCK_NOT_AVAILABLE:
                     raise

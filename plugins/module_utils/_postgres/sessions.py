@@ -74,8 +74,7 @@ FROM (
   FROM pg_catalog.pg_prepared_xacts WHERE %(everywhere)s OR database = pg_catalog.current_database()
   UNION ALL
   SELECT 'slot', slot_name::text, '', '', CASE WHEN active THEN 'active' ELSE 'inactive' END, NULL,
-  pg_catalog.age(xmin),
-         false
+         greatest(pg_catalog.age(xmin), CASE WHEN %(catalogs)s THEN pg_catalog.age(catalog_xmin) END), false
   FROM pg_catalog.pg_replication_slots
 ) AS holders
 WHERE held IS NOT NULL
@@ -83,9 +82,12 @@ ORDER BY held DESC
 """
 
 
-def holders(conn: t.Any, everywhere: bool = False) -> list[Holder]:
-    """What holds the horizon of this database (or, for a review, of any), the oldest first."""
-    return [Holder(*row) for row in query(conn, _HOLDERS, {"everywhere": everywhere})]
+def holders(conn: t.Any, everywhere: bool = False, catalogs: bool = False) -> list[Holder]:
+    """What holds the horizon of this database (or, for a review, of any), the oldest first.
+
+    :param catalogs: that of the system catalogs, which logical slots hold longer.
+    """
+    return [Holder(*row) for row in query(conn, _HOLDERS, {"everywhere": everywhere, "catalogs": catalogs})]
 
 
 def sees_other_sessions(conn: t.Any) -> bool:
@@ -144,6 +146,38 @@ def advisory_lock_holder(conn: t.Any, key: int) -> Peer | None:
     return Peer(*rows[0]) if rows else None
 
 
+def prepared_lock_holders(conn: t.Any, relation: int) -> list[Holder]:
+    """Prepared transactions that hold a lock on a table that can be in the way of maintenance: they are no sessions."""
+    rows = query(
+        conn,
+        """
+SELECT 'prepared', p.gid, p.owner::text, '', '', p.prepared, pg_catalog.age(p.transaction), false,
+       extract(epoch FROM pg_catalog.clock_timestamp() - p.prepared)::float8
+FROM pg_catalog.pg_prepared_xacts AS p
+JOIN pg_catalog.pg_locks AS x ON x.locktype = 'transactionid' AND x.transactionid = p.transaction AND x.pid IS NULL
+JOIN pg_catalog.pg_locks AS l ON l.virtualtransaction = x.virtualtransaction AND l.pid IS NULL
+WHERE l.locktype = 'relation' AND l.granted AND l.relation = %s AND p.database = pg_catalog.current_database()
+  AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
+  AND l.mode NOT IN ('AccessShareLock', 'RowShareLock')
+ORDER BY p.prepared""",
+        (relation,),
+    )
+    return [Holder(*row) for row in rows]
+
+
+def named(conn: t.Any, application: str) -> list[Peer]:
+    """The other sessions in this database whose application name is `application:` and more."""
+    rows = query(
+        conn,
+        "SELECT pid, coalesce(usename::text, ''), application_name, coalesce(host(client_addr), ''),"
+        " coalesce(extract(epoch FROM pg_catalog.clock_timestamp() - backend_start), 0)::float8"
+        " FROM pg_catalog.pg_stat_activity WHERE datname = pg_catalog.current_database()"
+        " AND pid <> pg_catalog.pg_backend_pid() AND pg_catalog.starts_with(application_name, %s)",
+        (f"{application}:",),
+    )
+    return [Peer(*row) for row in rows]
+
+
 def lock_holders(conn: t.Any, relation: int, longer_than: float = 0) -> list[Peer]:
     """Who holds a lock on a table that can be in the way of maintenance (reading alone is not), the longest first."""
     rows = query(
@@ -155,3 +189,24 @@ def lock_holders(conn: t.Any, relation: int, longer_than: float = 0) -> list[Pee
         (relation, longer_than),
     )
     return [Peer(*row) for row in rows]
+
+
+#: Chosen first and ended afterwards: the planner may test the conditions of one WHERE in any order.
+_END_IDLE = """
+WITH chosen AS MATERIALIZED (
+  SELECT pid, coalesce(usename::text, '') AS who, coalesce(application_name, '') AS application,
+         coalesce(host(client_addr), '') AS address,
+         extract(epoch FROM pg_catalog.clock_timestamp() - backend_start)::float8 AS seconds
+  FROM pg_catalog.pg_stat_activity
+  WHERE pid = ANY (%s) AND backend_type = 'client backend'
+    AND state IN ('idle in transaction', 'idle in transaction (aborted)')
+    AND pg_catalog.clock_timestamp() - state_change > %s * interval '1 second'
+)
+SELECT pid, who, application, address, seconds, pg_catalog.pg_terminate_backend(pid) FROM chosen
+"""
+
+
+def end_idle(conn: t.Any, pids: t.Iterable[int], longer_than: float) -> list[Peer]:
+    """End those of the sessions that have been idle in their transaction for longer than so many seconds."""
+    rows = query(conn, _END_IDLE, (list(pids), longer_than))
+    return [Peer(*row[:-1]) for row in rows if row[-1]]

@@ -10,17 +10,23 @@ from __future__ import annotations
 
 import dataclasses
 import time
+import typing as t
 
 from .._core.result import Finding
-from . import catalog_tables, need, sessions
-from .catalog_tables import Table
-from .connection import Login, StatementError, quote
-from .session import INSUFFICIENT_PRIVILEGE, UNDEFINED, Cancelled, Occupied, Politeness, Session
-from .work import BLOCKED, BROKEN, BUDGET, FORBIDDEN, Budget, Done, NotDone, Outcome, Plan
+from . import catalog_tables, need, sessions, vacuum_proof
+from .catalog_tables import PARTITIONED, Table
+from .connection import Login, quote
+from .crew import Crew, terminated
+from .session import INSUFFICIENT_PRIVILEGE, UNDEFINED, Occupied, Politeness, Session
+from .statements import DONE, ERROR, STALE, Ask, Ending, Pause, Request, Statement, persist
+from .statements import Job as CrewJob
+from .tally import Tally
+from .vacuum_options import Options
+from .work import BLOCKED, BROKEN, FORBIDDEN, Budget, Done, NotDone, Outcome, Plan
 
 VACUUM, ANALYZE = "vacuum", "analyze"
 
-_PG18 = 180000
+_PG15, _PG18 = 150000, 180000
 
 #: For the estimate only: what one process reads and writes on ordinary storage.
 BYTES_PER_SECOND = 50e6
@@ -28,14 +34,25 @@ BYTES_PER_SECOND = 50e6
 #: Up to 14 the statistics travel through a collector that answers up to half a second late.
 _STATISTICS_PATIENCE = 5.0
 
+#: What was read of a table longer ago than this is read again before something is done to it.
+_FRESH_SECONDS = 5.0
+
+#: What was read of those who hold the horizon counts for so long.
+_HOLDERS_SECONDS = 2.0
+
+#: A session that we ended needs a moment to go.
+_ENDING_SECONDS = 0.3
+
 
 @dataclasses.dataclass(frozen=True)
 class Rules:
-    """When a table is due."""
+    """When a table is due, and how it is done."""
 
     task: str
     max_age: int
     freeze_percent: float = 90.0
+    options: Options = dataclasses.field(default_factory=Options)
+    jobs: int = 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,34 +67,41 @@ class Job:
 class VacuumRun:
     """One database's VACUUMs, or ANALYZEs."""
 
-    def __init__(self, session: Session, rules: Rules, database: str, outcome: Outcome) -> None:
+    def __init__(self, session: Session, rules: Rules, database: str, outcome: Outcome, login: Login) -> None:
         self.session = session
         self.rules = rules
         self.database = database
         self.outcome = outcome
+        self.login = login
         self.server = catalog_tables.settings(session.conn)
+        self._read_at = 0.0
+        self._holders: dict[bool, tuple[float, list[sessions.Holder]]] = {}
 
     def go(self) -> None:
-        tables = catalog_tables.tables(self.session.conn)
+        skip = set(self.rules.options.skip_tables)
+        tables = [table for table in catalog_tables.tables(self.session.conn) if table.label not in skip]
+        self._read_at = time.monotonic()
         self.outcome.looked += len(tables)
         self.outcome.of += len(tables)
         jobs = [job for job in map(self._job, tables) if job]
-        jobs.sort(key=lambda job: (job.need.urgency, job.table.label))
         bytes_of = catalog_tables.sizes(self.session.conn, [job.table.oid for job in jobs]) if jobs else {}
-        plans = [self._plan(job, bytes_of.get(job.table.oid, 0)) for job in jobs]
-        self.outcome.planned += plans
-        if not jobs:
+        jobs.sort(key=self._order(bytes_of))
+        work = [(job, self._plan(job, bytes_of.get(job.table.oid, 0))) for job in jobs]
+        self.outcome.planned += [plan for _job, plan in work]
+        if not work:
             return
         if self.rules.task == VACUUM and not sessions.sees_other_sessions(self.session.conn):
             self.outcome.findings.append(_blind(self.database, self.session))
-        if not self.outcome.check:
-            try:
-                self.session.take_lock()
-            except Occupied as exc:
-                self.outcome.not_done += [NotDone(plan, BLOCKED, str(exc)) for plan in plans]
-                return
-        for job, plan in zip(jobs, plans):
-            self._one(job, plan)
+        if self.outcome.check:
+            obstacles = (self._obstacle(job.table, job, plan) for job, plan in work)
+            self.outcome.not_done += [obstacle for obstacle in obstacles if obstacle]
+            return
+        try:
+            self.session.take_lock()
+        except Occupied as exc:
+            self.outcome.not_done += [NotDone(plan, BLOCKED, str(exc)) for _job, plan in work]
+            return
+        self._do(work)
 
     # -- deciding --------------------------------------------------------------------------------------------
 
@@ -85,8 +109,37 @@ class VacuumRun:
         analyze = need.analyze_need(table, self.server, self.rules.max_age)
         if self.rules.task == ANALYZE:
             return Job(table, analyze) if analyze else None
-        vacuum = need.vacuum_need(table, self.server, self.rules.max_age, self.rules.freeze_percent)
-        return Job(table, vacuum, analyze_too=analyze is not None) if vacuum else None
+        seen = self._as_processed(table)
+        if seen is None:
+            return None
+        vacuum = need.vacuum_need(seen, self.server, self.rules.max_age, self.rules.freeze_percent)
+        return Job(seen, vacuum, analyze_too=analyze is not None) if vacuum else None
+
+    def _as_processed(self, table: Table) -> Table | None:
+        """The table without the half of it that is not to be vacuumed."""
+        if self.rules.options.process_toast is False:
+            return dataclasses.replace(table, toast=None)
+        if self.rules.options.process_main is not False:
+            return table
+        if table.toast is None:
+            return None
+        return dataclasses.replace(
+            table,
+            main=table.toast,
+            toast=None,
+            vacuumed=table.toast_vacuumed,
+            vacuumed_seconds=table.toast_vacuumed_seconds,
+        )
+
+    def _order(self, bytes_of: t.Mapping[int, int]) -> t.Callable[[Job], t.Any]:
+        """The most urgent first. Of several workers none shall still be at a large table when the others are done."""
+        large = sum(bytes_of.values()) / (2 * self.rules.jobs)
+
+        def key(job: Job) -> t.Any:
+            waits = self.rules.jobs > 1 and bytes_of.get(job.table.oid, 0) < large
+            return job.need.kind != need.WRAPAROUND, waits, job.need.urgency, job.table.label
+
+        return key
 
     def _plan(self, job: Job, size: int) -> Plan:
         action = "ANALYZE" if self.rules.task == ANALYZE else "VACUUM (ANALYZE)" if job.analyze_too else "VACUUM"
@@ -94,32 +147,31 @@ class VacuumRun:
         estimate = {"bytes": size, "rows": rows, "seconds": round(size / BYTES_PER_SECOND, 1)}
         return Plan(self.database, job.table.label, action, job.need.reason, estimate)
 
-    def _obstacle(self, job: Job, plan: Plan) -> NotDone | None:
+    def _obstacle(self, table: Table, job: Job, plan: Plan) -> NotDone | None:
         """What makes it pointless to begin."""
-        if not job.table.may_maintain:
+        if not table.may_maintain:
             return NotDone(
-                plan, FORBIDDEN, *sessions.missing_grant(self.session.conn, self.session.version, job.table.owner)
+                plan, FORBIDDEN, *sessions.missing_grant(self.session.conn, self.session.version, table.owner)
             )
-        holder = self._futile(job) if self.rules.task == VACUUM else None
+        holder = self._futile(table, job.need.kind) if self.rules.task == VACUUM else None
         if holder:
             severity = "critical" if job.need.kind == need.WRAPAROUND else "medium"
             return NotDone(plan, BLOCKED, f"it would be in vain: {holder} keeps the rows", holder.advice, severity)
         return None
 
-    def _futile(self, job: Job) -> sessions.Holder | None:
+    def _futile(self, table: Table, kind: str) -> sessions.Holder | None:
         """Who keeps every row that this VACUUM would have to remove or freeze.
 
         Rows that died before the holder began can go, and only VACUUM itself could tell how many these are. It is
         certainly in vain when the table was created, or last vacuumed, after the holder began: then all are younger.
         A slot does not say since when it holds: there, a recent vacuum that left the rows behind is the evidence.
         """
-        oldest = next(iter(sessions.holders(self.session.conn)), None)
+        oldest = self._oldest_holder(table)
         if oldest is None or oldest.age < 1:
             return None
-        table = job.table
-        if job.need.kind == need.WRAPAROUND:
+        if kind == need.WRAPAROUND:
             return oldest if oldest.age >= table.xid_age else None
-        if job.need.kind != need.DEAD_ROWS:
+        if kind != need.DEAD_ROWS:
             return None
         if table.created_age < oldest.age:
             return oldest
@@ -129,120 +181,140 @@ class VacuumRun:
             return oldest if table.vacuumed > oldest.since else None
         return oldest if table.vacuumed_seconds < self.rules.max_age else None
 
+    def _oldest_holder(self, table: Table) -> sessions.Holder | None:
+        read_at, found = self._holders.get(table.system, (0.0, []))
+        if not read_at or time.monotonic() - read_at > _HOLDERS_SECONDS:
+            found = sessions.holders(self.session.conn, catalogs=table.system)
+            self._holders[table.system] = time.monotonic(), found
+        return found[0] if found else None
+
     # -- acting ----------------------------------------------------------------------------------------------
 
-    def _one(self, job: Job, plan: Plan) -> None:
-        obstacle = self._obstacle(job, plan)
-        if obstacle:
-            self.outcome.not_done.append(obstacle)
-        if obstacle or self.outcome.check:
-            return
-        current = next(iter(catalog_tables.tables(self.session.conn, job.table.oid)), None)
-        if current is None or self._job(current) is None:
-            self.outcome.planned.remove(plan)  # dropped, or done by somebody else, since the plan was made
-            return
-        started = time.monotonic()
+    def _do(self, work: t.Sequence[tuple[Job, Plan]]) -> None:
+        weights = [_weight(plan) for _job, plan in work]
+        tally = Tally(self.rules.task, self.database, "tables", len(work), sum(weights))
+        crew = Crew(self.session, self.login, self.database, self.rules.jobs, tally)
+        # Up to 17, ANALYZE of a partitioned table does its partitions as well: these are looked at again afterwards.
+        parents = [pair for pair in work if pair[0].table.kind == PARTITIONED]
+        others = [pair for pair in work if pair[0].table.kind != PARTITIONED]
         try:
-            warnings = self._execute(job)
-        except Cancelled as exc:
-            self.outcome.not_done.append(self._cancelled(job, plan, exc))
-            return
-        except StatementError as exc:
-            if exc.connection_lost:
-                raise
-            if exc.sqlstate in UNDEFINED:
+            for group in (parents, others):
+                crew.run((self._one(job, plan, bool(parents)) for job, plan in group), self._answer)
+        finally:
+            self.outcome.findings += crew.findings
+
+    def _answer(self, oids: t.Sequence[t.Any]) -> dict[t.Hashable, Table]:
+        return {table.oid: table for table in catalog_tables.tables(self.session.conn, oids)}
+
+    def _one(self, job: Job, plan: Plan, look_again: bool) -> CrewJob:
+        """One table, from the last look at it to the proof."""
+        oid = job.table.oid
+        look_again = look_again or time.monotonic() - self._read_at > _FRESH_SECONDS
+        while True:
+            if look_again:
+                seen: Table | None = yield Ask(oid)
+                again = self._job(seen) if seen else None
+                if again is None:
+                    self.outcome.planned.remove(plan)  # dropped, or done by somebody else, since the plan was made
+                    return
+                job = dataclasses.replace(again, analyze_too=again.analyze_too or job.analyze_too)
+            obstacle = self._obstacle(job.table, job, plan)
+            if obstacle and not (yield from self._remove(job.table, plan)):
+                self.outcome.not_done.append(obstacle)
+                return
+            ending = yield from persist(self._statement(job, plan), self.session.politeness)
+            if ending.kind != STALE:
+                break
+            look_again = True
+        if ending.kind == DONE:
+            yield from self._prove(job, plan, ending)
+        elif ending.kind == ERROR and ending.error:
+            # It may be that what does not exist is not the table, but what an index's function looks for.
+            if ending.error.sqlstate in UNDEFINED and (yield Ask(oid)) is None:
                 self.outcome.planned.remove(plan)
                 return
-            kind = FORBIDDEN if exc.sqlstate == INSUFFICIENT_PRIVILEGE else BROKEN
-            self.outcome.not_done.append(NotDone(plan, kind, str(exc)))
-            return
-        self._prove(job, plan, current, warnings, time.monotonic() - started)
+            kind = FORBIDDEN if ending.error.sqlstate == INSUFFICIENT_PRIVILEGE else BROKEN
+            self.outcome.not_done.append(NotDone(plan, kind, str(ending.error)))
+        else:
+            self.outcome.not_done.append(vacuum_proof.ended_early(self.session, plan, oid, ending))
 
-    def _execute(self, job: Job) -> list[str]:
+    def _remove(self, table: Table, plan: Plan) -> t.Generator[Request, t.Any, bool]:
+        """End those who keep the rows by doing nothing, if that was asked for; whether nothing is in vain any more."""
+        longer_than = self.session.politeness.terminate_after
+        while longer_than is not None:
+            holder = self._oldest_holder(table)
+            pids = [int(holder.name)] if holder and holder.kind == "session" else []
+            ended = sessions.end_idle(self.session.conn, pids, longer_than)
+            if not ended:
+                return False
+            found = [terminated(self.rules.task, self.database, peer, longer_than) for peer in ended]
+            self.outcome.findings += found
+            yield Pause(_ENDING_SECONDS)
+            self._holders.clear()
+            job = self._job(table)
+            if job is None or self._obstacle(table, job, plan) is None:
+                return True
+        return False
+
+    def _statement(self, job: Job, plan: Plan) -> Statement:
         # From 18 on, the partitions and children of a table are processed with it unless ONLY is said.
         only = "ONLY " if self.session.version >= _PG18 else ""
         name = only + quote(job.table.schema, job.table.name)
+        settings = self.rules.options.settings
         if self.rules.task == ANALYZE:
-            return self.session.run(f"ANALYZE {name}")
+            return Statement(f"ANALYZE {name}", settings, _weight(plan), fresh_for=_FRESH_SECONDS)
         if job.need.kind == need.WRAPAROUND:
-            self._freeze(job.need.freeze_to)
-        try:
-            return self.session.run(f"VACUUM (ANALYZE) {name}" if job.analyze_too else f"VACUUM {name}")
-        finally:
-            if job.need.kind == need.WRAPAROUND and not self.session.conn.closed:
-                self._freeze(None)
+            settings.update(self._freezing(job.need.freeze_to))
+        words = self.rules.options.words() + (["ANALYZE"] if job.analyze_too else [])
+        how = f" ({', '.join(words)})" if words else ""
+        return Statement(f"VACUUM{how} {name}", settings, _weight(plan), fresh_for=_FRESH_SECONDS)
 
-    def _freeze(self, youngest: int | None) -> None:
-        """Let VACUUM read every page that is not frozen, and freeze enough that the need is gone; None: as usual.
+    def _freezing(self, youngest: int) -> dict[str, str]:
+        """Let VACUUM read every page that is not frozen, and freeze enough that the need is gone.
 
         By itself it may leave pages unread, and with them the age of the oldest row as it was.
         """
+        wanted = {}
         for kind in ("", "multixact_"):
-            wanted = "DEFAULT" if youngest is None else "0"
-            self.session.query(f"SET vacuum_{kind}freeze_table_age = {wanted}")
-            self.session.query(
-                "SELECT pg_catalog.set_config(name, least(reset_val::bigint, %s)::text, false)"
-                " FROM pg_catalog.pg_settings WHERE name = %s",
-                (youngest, f"vacuum_{kind}freeze_min_age"),
-            )
-
-    def _cancelled(self, job: Job, plan: Plan, exc: Cancelled) -> NotDone:
-        if exc.budget:
-            return NotDone(plan, BUDGET, str(exc), "give the run a larger budget, or run it more often")
-        peers = sessions.lock_holders(self.session.conn, job.table.oid)
-        held = f", held by {peers[0]}" if peers else ""
-        return NotDone(plan, BLOCKED, f"{exc}{held}", "the next run tries again")
+            usual = self.server[f"vacuum_{kind}freeze_min_age"]
+            wanted[f"vacuum_{kind}freeze_table_age"] = "0"
+            wanted[f"vacuum_{kind}freeze_min_age"] = str(int(min(usual, youngest)))
+        return wanted
 
     # -- proving ---------------------------------------------------------------------------------------------
 
-    def _prove(self, job: Job, plan: Plan, before: Table, warnings: list[str], seconds: float) -> None:
+    def _prove(self, job: Job, plan: Plan, ending: Ending) -> CrewJob:
         """Compare the catalog with what it said before: a return code proves nothing here."""
-        after = self._read_again(job, before)
-        if after is None:
-            self.outcome.planned.remove(plan)
-            return
-        if not self._moved(job, before, after):
-            kind = FORBIDDEN if any("permission" in text or "only" in text for text in warnings) else BLOCKED
-            told = "; ".join(warnings) or "the server reported success, but the catalog shows no effect"
-            self.outcome.not_done.append(NotDone(plan, kind, told))
-            return
-        left = self._job(after)
-        kept = left is not None and left.need.kind in (need.DEAD_ROWS, need.WRAPAROUND)
-        if kept:
-            self.outcome.not_done.append(self._kept(plan, before, after))
-        removed = after.dead < before.dead or after.xid_age < before.xid_age
-        if not kept or removed:
-            self.outcome.done.append(Done(plan, self._state(before), self._state(after), seconds))
-
-    def _moved(self, job: Job, before: Table, after: Table) -> bool:
-        """Whether the statistics say that it happened; VACUUM (ANALYZE) reports its halves one after the other."""
-        pairs = []
-        if self.rules.task == VACUUM:
-            pairs.append((before.vacuumed, after.vacuumed))
-        if self.rules.task == ANALYZE or job.analyze_too:
-            pairs.append((before.analyzed, after.analyzed))
-        return all(new is not None and (old is None or new > old) for old, new in pairs)
-
-    def _read_again(self, job: Job, before: Table) -> Table | None:
+        before, vacuuming = job.table, self.rules.task == VACUUM
         deadline = time.monotonic() + _STATISTICS_PATIENCE
         while True:
-            after = next(iter(catalog_tables.tables(self.session.conn, before.oid)), None)
-            if after is None or self._moved(job, before, after) or time.monotonic() > deadline:
-                return after
-            time.sleep(0.1)
+            read: Table | None = yield Ask(before.oid)
+            after = self._as_processed(read) if read and vacuuming else read
+            if after is None:
+                self.outcome.planned.remove(plan)
+                return
+            moved = vacuum_proof.moved(before, after, vacuuming, job.analyze_too or not vacuuming)
+            if moved or self.session.version >= _PG15 or time.monotonic() > deadline:
+                break
+            yield Pause(0.2)
+        if not moved:
+            self.outcome.not_done.append(vacuum_proof.skipped(plan, ending.warnings))
+            return
+        left = self._job(read) if read else None
+        kept = left is not None and left.need.kind in (need.DEAD_ROWS, need.WRAPAROUND)
+        if kept:
+            self._holders.clear()
+            holder = self._oldest_holder(after)
+            self.outcome.not_done.append(vacuum_proof.kept(plan, before, after, holder))
+        removed = after.dead < before.dead or after.xid_age < before.xid_age
+        if not kept or removed:
+            states = [vacuum_proof.state(table, not vacuuming) for table in (before, after)]
+            self.outcome.done.append(Done(plan, states[0], states[1], ending.seconds))
 
-    def _kept(self, plan: Plan, before: Table, after: Table) -> NotDone:
-        holder = next(iter(sessions.holders(self.session.conn)), None)
-        who = f"{holder} keeps them" if holder else "what keeps them is not visible to this role"
-        kept = f"{after.dead} of {before.dead} dead rows are still there"
-        reason = f"{kept}, oldest row {after.xid_age} transactions old: {who}"
-        return NotDone(plan, BLOCKED, reason, holder.advice if holder else "grant pg_monitor to see who")
 
-    def _state(self, table: Table) -> str:
-        if self.rules.task == ANALYZE:
-            changes = table.leaf_modified if table.kind == catalog_tables.PARTITIONED else table.main.modified
-            return f"{changes} rows changed since the last analyze"
-        return f"{table.dead} dead rows, {table.main.inserted} inserted, oldest row {table.xid_age} transactions old"
+def _weight(plan: Plan) -> int:
+    """Also a table without a page takes a moment."""
+    return max(int(plan.estimate["bytes"]), 8192)
 
 
 def _blind(database: str, session: Session) -> Finding:
@@ -257,4 +329,4 @@ def _blind(database: str, session: Session) -> Finding:
 def vacuum(login: Login, database: str, rules: Rules, politeness: Politeness, budget: Budget, outcome: Outcome) -> None:
     """VACUUM (or ANALYZE) what is due in one database; `outcome` takes what happened."""
     with Session(login, database, rules.task, politeness, budget) as session:
-        VacuumRun(session, rules, database, outcome).go()
+        VacuumRun(session, rules, database, outcome, login).go()

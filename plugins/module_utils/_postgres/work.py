@@ -9,13 +9,15 @@ Note that this module util is PRIVATE to the collection. It can have breaking ch
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import time
 import typing as t
 
 from .._core.durations import format_duration
 from .._core.result import Finding, Result, merge
 from .._core.sizes import format_size
-from .connection import Login, PostgresError, connect, is_standby, list_databases, query
+from .._core.suggest import InputError
+from .connection import Login, PostgresError, connect, is_standby, list_databases, query, quote
 
 #: Why a needed action was not done -> how bad that is, and whether the whole activity failed by it.
 BLOCKED = "blocked"  # by somebody else: a lock, an old transaction, another run
@@ -193,28 +195,48 @@ class Outcome:
 
 
 class Budget:
-    """The time that one run may take, over all databases."""
+    """The time that one run may take, over all databases: so many seconds, and not beyond a deadline."""
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, deadline: datetime.datetime | None = None) -> None:
         self.seconds = seconds
+        self.deadline = deadline
         self._ends = time.monotonic() + seconds
 
     @property
     def left(self) -> float:
-        return max(0.0, self._ends - time.monotonic())
+        return max(0.0, min(self._ends - time.monotonic(), self._until_deadline()))
+
+    @property
+    def used_up(self) -> str:
+        """For people, when nothing is left: which of the two it was."""
+        if self.deadline is not None and self._until_deadline() < self._ends - time.monotonic():
+            return f"the deadline {self.deadline.isoformat(' ', 'seconds')} was reached"
+        return f"the budget of {int(self.seconds)} s was used up"
+
+    def _until_deadline(self) -> float:
+        # By the wall clock each time: it may be set right while we work.
+        if self.deadline is None:
+            return float("inf")
+        return (self.deadline - datetime.datetime.now(datetime.timezone.utc)).total_seconds()
 
 
 Work = t.Callable[[str, Outcome], None]
 
 
-def over_databases(login: Login, wanted: t.Sequence[str], total: Outcome, noun: str, work: Work) -> Result:
+#: Looks at the server and at the names of the databases before anything is touched; raises InputError.
+Check = t.Callable[[t.Any, t.List[str]], None]
+
+
+def over_databases(
+    login: Login, wanted: t.Sequence[str], total: Outcome, noun: str, work: Work, check: Check | None = None
+) -> Result:
     """Do `work` in every database, collect in `total` and return the joined result.
 
     A database that fails does not hide the others. On a standby nothing can be done and the result says so. When the
     server cannot be reached at all, it is `failed`.
     """
     try:
-        existing, usable = _databases(login)
+        existing, usable, closed = _databases(login)
     except PostgresError as exc:
         return Result("failed", f"{total.task} could not start", str(exc))
     if existing is None:
@@ -223,7 +245,12 @@ def over_databases(login: Login, wanted: t.Sequence[str], total: Outcome, noun: 
     names = list(dict.fromkeys(wanted)) or usable
     if not names:
         return Result("failed", f"{total.task} could not start", f"no database to work on at {login.place}")
-    results = []
+    try:
+        if check:
+            _check(login, check, [name for name in names if name in existing])
+    except (InputError, PostgresError) as exc:
+        return Result("failed", f"{total.task} could not start", str(exc))
+    results = [_closed_database(name, total) for name in ([] if wanted else closed)]
     for name in names:
         if name in existing:
             results.append(_one_database(login, name, total, noun, work))
@@ -233,14 +260,33 @@ def over_databases(login: Login, wanted: t.Sequence[str], total: Outcome, noun: 
     return merge(results, total.summary(noun) + (f" in {len(names)} databases" if len(names) > 1 else ""))
 
 
-def _databases(login: Login) -> tuple[list[str] | None, list[str]]:
-    """All databases (None on a standby), and those that are worked on when none are asked for."""
+def _databases(login: Login) -> tuple[list[str] | None, list[str], list[str]]:
+    """All databases (None on a standby), those that are worked on when none are asked for, and those that cannot be."""
     conn = connect(login, application="list")
     try:
         if is_standby(conn):
-            return None, []
-        rows = query(conn, "SELECT datname FROM pg_catalog.pg_database ORDER BY 1")
-        return [row[0] for row in rows], list_databases(conn)
+            return None, [], []
+        rows = query(
+            conn,
+            "SELECT datname::text, NOT datallowconn AND NOT datistemplate FROM pg_catalog.pg_database ORDER BY 1",
+        )
+        return [name for name, _closed in rows], list_databases(conn), [name for name, closed in rows if closed]
+    finally:
+        conn.close()
+
+
+def _closed_database(name: str, total: Outcome) -> Result:
+    message = "it refuses connections, so nothing in it is maintained"
+    action = f"ALTER DATABASE {quote(name)} ALLOW_CONNECTIONS true, or drop it if nobody needs it"
+    finding = Finding(f"postgres.{total.task}.closed", "info", name, message, action=action)
+    total.findings.append(finding)
+    return Result("findings", f"{name}: {message}", findings=(finding,))
+
+
+def _check(login: Login, check: Check, names: list[str]) -> None:
+    conn = connect(login, application="list")
+    try:
+        check(conn, names)
     finally:
         conn.close()
 
@@ -274,7 +320,7 @@ def _was_dropped(login: Login, name: str) -> bool:
     deadline = time.monotonic() + _DROP_SECONDS
     while True:
         try:
-            existing, _usable = _databases(login)
+            existing, _usable, _closed = _databases(login)
         except PostgresError:
             return False
         if existing is None or name not in existing:

@@ -12,8 +12,9 @@ import pytest
 
 from ansible_collections.steward.maintenance.plugins.module_utils._core.clock import write_time
 from ansible_collections.steward.maintenance.plugins.module_utils._core.records import complete
+from ansible_collections.steward.maintenance.plugins.module_utils._core.suggest import InputError
 from ansible_collections.steward.maintenance.plugins.module_utils._cycle.catalogue import load_catalogue
-from ansible_collections.steward.maintenance.plugins.module_utils._cycle.gate import gate, result_of
+from ansible_collections.steward.maintenance.plugins.module_utils._cycle.gate import gate, result_of, too_late
 from ansible_collections.steward.maintenance.plugins.module_utils._cycle.history import histories
 from ansible_collections.steward.maintenance.plugins.module_utils._cycle.plan import applicable, empty_plan, make_plan
 from ansible_collections.steward.maintenance.plugins.module_utils._cycle.settings import read_settings
@@ -221,3 +222,61 @@ def test_what_is_recorded_of_an_activity(
     result, was_changed = result_of(ACTIVITY, published, failure)
     assert (result.verdict, was_changed) == (verdict, changed)
     assert told in result.reason
+
+
+def _deadlines(entries: t.Iterable[dict[str, t.Any]]) -> dict[str, str]:
+    return {entry["name"]: entry["deadline"] for entry in entries if entry["deadline"]}
+
+
+def test_what_is_begun_in_its_window_has_to_stop_at_its_end() -> None:
+    """NOW is a Monday, 02:00 UTC: 03:00 in Paris."""
+    windows = {
+        "database.vacuum": {"window": "Sun 01:00-05:00 UTC; Mon 02:00-04:30 Europe/Paris"},
+        "database.reindex": {"window": "daily 22:00-03:00 UTC"},
+        "database.review": {"window": "daily 00:00-24:00 UTC"},
+    }
+    assert _deadlines(plan(cycle_activities=windows)["due"]) == {
+        "database.vacuum": "2026-11-23T03:30:00Z",
+        "database.reindex": "2026-11-23T03:00:00Z",
+    }
+
+
+def test_the_window_ends_by_the_clock_of_the_host_as_it_began() -> None:
+    windows = {"database.vacuum": {"window": "Mon 01:00-05:00 UTC"}}
+    hour_behind = NOW - datetime.timedelta(hours=1)
+    due = plan(asked_at=hour_behind, cycle_activities=windows)["due"]
+    assert _deadlines(due) == {"database.vacuum": "2026-11-23T05:00:00Z"}
+    assert {entry["begin_by"] for entry in due} == {"", "2026-11-23T04:00:00Z"}
+
+
+def test_what_has_not_begun_when_its_time_is_over_is_skipped_with_the_reason() -> None:
+    (vacuum,) = plan(cycle_only=["database.vacuum"], maintenance_deadline="2026-11-23 03:00")["due"]
+    assert too_late(vacuum, "2026-11-23T02:59:59Z") is None
+    late = too_late(vacuum, "2026-11-23T03:00:00Z")
+    assert late is not None
+    assert (late.verdict, late.reason) == ("skipped", "its time was over at 2026-11-23T03:00:00Z, before its turn came")
+    (unbound,) = plan(cycle_only=["database.vacuum"])["due"]
+    assert too_late(unbound, "2999-01-01T00:00:00Z") is None
+
+
+def test_a_deadline_for_the_whole_run_is_honoured_when_it_is_sooner() -> None:
+    windows = {
+        "database.vacuum": {"window": "Mon 01:00-05:00 UTC"},
+        "database.reindex": {"window": "Mon 01:00-02:30 UTC"},
+    }
+    due = plan(cycle_activities=windows, maintenance_deadline="2026-11-23 04:00 Europe/Paris")["due"]
+    told = _deadlines(due)
+    assert len(told) == len(due)
+    assert told.pop("database.reindex") == "2026-11-23T02:30:00Z"
+    assert set(told.values()) == {"2026-11-23T03:00:00Z"}
+
+
+def test_a_freeze_that_begins_meanwhile_ends_what_it_stops() -> None:
+    freeze = {"reason": "sale", "owner": "Ann", "start": "2026-11-23 02:20", "end": "2026-11-24"}
+    told = _deadlines(plan(cycle_freezes=[freeze])["due"])
+    assert told == dict.fromkeys(("database.vacuum", "database.analyze", "database.reindex"), "2026-11-23T02:20:00Z")
+
+
+def test_a_deadline_that_cannot_be_read_is_refused_by_its_name() -> None:
+    with pytest.raises(InputError, match=r"maintenance_deadline: time 'soon' cannot be read: write"):
+        plan(maintenance_deadline="soon")

@@ -1,0 +1,61 @@
+# Copyright (c) 2026, The steward.maintenance authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A planted password, and where to look for it: in texts, below a directory, on every command line."""
+
+from __future__ import annotations
+
+import base64
+import pathlib
+import threading
+
+RIGHT = "kanarienvogel-3f9a1c7e"
+WRONG = "distelfink-b82d40f6"
+
+
+class CommandLines(threading.Thread):
+    """Reads the command lines of all processes, over and over, and keeps those that hold a secret."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self.rounds = 0
+        self.caught: set[str] = set()
+        self._over = threading.Event()
+
+    def run(self) -> None:
+        while not self._over.is_set():
+            for path in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
+                try:
+                    line = path.read_bytes()
+                except OSError:
+                    continue  # the process ended meanwhile
+                if found := secrets_in(line):
+                    self.caught.add(f"{found} in {line.decode(errors='replace')}")
+            self.rounds += 1
+
+    def __enter__(self) -> CommandLines:
+        self.start()
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self._over.set()
+        self.join()
+
+
+def _forms(secret: str) -> list[bytes]:
+    """The secret as it is, and as base64 at each of the three places it can start."""
+    plain = secret.encode()
+    return [plain, *(base64.b64encode(b"\0" * shift + plain)[(0, 2, 3)[shift] : -4] for shift in range(3))]
+
+
+def secrets_in(content: bytes) -> list[str]:
+    return [secret for secret in (RIGHT, WRONG) if any(form in content for form in _forms(secret))]
+
+
+def sweep(directory: pathlib.Path) -> dict[str, list[str]]:
+    """The files below a directory that hold a secret."""
+    return {
+        str(path.relative_to(directory)): found
+        for path in directory.rglob("*")
+        if path.is_file() and not path.is_symlink() and (found := secrets_in(path.read_bytes()))
+    }
