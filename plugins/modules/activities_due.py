@@ -59,8 +59,8 @@ options:
     default: ''
   deadline:
     description:
-      - When the whole run is to be over, such as V(2026-12-24 18:00 Europe/Berlin) or V(2026-12-24T18:00:00Z); without a
-        zone, UTC is meant. An activity whose window closes sooner has to stop sooner.
+      - When the whole run is to be over, such as V(2026-12-24 18:00 Europe/Berlin) or V(2026-12-24T18:00:00Z); without
+        a zone, UTC is meant. An activity whose window closes sooner has to stop sooner.
     type: str
     default: ''
     version_added: 0.2.0
@@ -143,8 +143,8 @@ due:
       type: dict
     deadline:
       description:
-        - When it has to stop at the latest, in UTC by the clock of the host, because its window closes, a freeze begins or
-          O(deadline) is reached; empty when nothing stops it.
+        - When it has to stop at the latest, in UTC by the clock of the host, because its window closes, a freeze begins
+          or O(deadline) is reached; empty when nothing stops it.
       type: str
       sample: "2026-11-29T05:00:00Z"
     begin_by:

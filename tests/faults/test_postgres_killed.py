@@ -97,6 +97,7 @@ def test_of_a_run_with_three_jobs_that_is_killed_no_orphan_keeps_working(shop: P
 
 def test_a_session_of_a_dead_process_is_ended_even_where_the_server_does_not_notice(slow: PrivatePostgres) -> None:
     """As before PostgreSQL 14, or over a proxy: the orphan sits there holding the lock, its process is gone."""
+    naps(slow, 0)
     machine, pid, started = application_suffix("reindex").partition(":")[2].split(".")
     orphan = slow.connect(SHOP)
     try:

@@ -146,7 +146,7 @@ def test_a_disk_that_is_too_small_is_seen_before_the_rebuild_is_begun(shop: Priv
 def test_a_disk_that_fills_up_meanwhile_is_named_and_nothing_is_left(shop: PrivatePostgres) -> None:
     with tablespace(shop, "2m") as disk:
         index = slow_index(shop, more="TABLESPACE small")
-        naps(shop, 0.03)
+        naps(shop, 0.02)
         process = begin(REINDEX, shop)
         at_work(shop, "REINDEX")
         _fill_up(disk, leave=0)

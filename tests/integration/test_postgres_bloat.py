@@ -12,6 +12,7 @@ from ansible_collections.steward.maintenance.plugins.module_utils._postgres impo
 from ansible_collections.steward.maintenance.plugins.module_utils._postgres.bloat import ESTIMATED, MEASURED, BloatMeter
 
 pytest_plugins = ("support.postgres_fixtures",)
+pytestmark = pytest.mark.contrib
 
 #: In percentage points.
 _TOLERANCE = 3.0
@@ -39,8 +40,6 @@ _SHAPES = {
 
 @pytest.fixture
 def measured(shop: PrivatePostgres) -> PrivatePostgres:
-    if not shop.has_extension("pgstattuple"):
-        pytest.skip("this server has no extension pgstattuple")
     shop.run_sql("CREATE EXTENSION pgstattuple", SHOP)
     return shop
 

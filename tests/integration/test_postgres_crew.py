@@ -5,15 +5,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import os
 import signal
 import threading
 import time
-import typing as t
 
 import pytest
+from support.crews import POLITE, Team, holding, ours, sleepers, team_of
 from support.postgres import SHOP, PrivatePostgres, wait_for
 
 from ansible_collections.steward.maintenance.plugins.module_utils._postgres.connection import StatementError
@@ -28,79 +27,13 @@ from ansible_collections.steward.maintenance.plugins.module_utils._postgres.stat
     LOCK,
     STALE,
     Ask,
-    Ending,
     Job,
     Pause,
     Statement,
-    persist,
 )
-from ansible_collections.steward.maintenance.plugins.module_utils._postgres.tally import Tally
 from ansible_collections.steward.maintenance.plugins.module_utils._postgres.work import Budget
 
 pytest_plugins = ("support.postgres_fixtures",)
-
-POLITE = Politeness(lock_timeout=1, lock_wait=1, attempts=3, pause=0.1, yield_after=0.5)
-
-
-class Team:
-    """A crew, and the endings that its jobs were given, by name."""
-
-    def __init__(self, server: PrivatePostgres, session: Session, jobs: int) -> None:
-        self.politeness = session.politeness
-        self.tally = Tally("vacuum", SHOP, "tables", of=1, weight=100)
-        self.crew = Crew(session, server.login, SHOP, jobs, self.tally)
-        self.endings: dict[str, Ending] = {}
-        self.asked: list[list[t.Any]] = []
-
-    def once(self, name: str, sql: str, **more: t.Any) -> Job:
-        self.endings[name] = yield Statement(sql, **more)
-
-    def persistent(self, name: str, sql: str, **more: t.Any) -> Job:
-        self.endings[name] = yield from persist(Statement(sql, **more), self.politeness)
-
-    def run(self, *jobs: Job) -> None:
-        self.crew.run(jobs, self._answer)
-
-    def begin(self, *jobs: Job) -> threading.Thread:
-        thread = threading.Thread(target=self.run, args=jobs)
-        thread.start()
-        return thread
-
-    def _answer(self, keys: list[t.Any]) -> dict[t.Any, t.Any]:
-        self.asked.append(keys)
-        return {key: f"about {key}" for key in keys}
-
-    def kinds(self) -> dict[str, str]:
-        return {name: ending.kind for name, ending in self.endings.items()}
-
-
-@contextlib.contextmanager
-def _team(
-    server: PrivatePostgres, jobs: int = 1, politeness: Politeness = POLITE, budget: float = 60
-) -> t.Iterator[Team]:
-    with Session(server.login, SHOP, "vacuum", politeness, Budget(budget)) as session:
-        yield Team(server, session, jobs)
-
-
-def _sleepers(server: PrivatePostgres, most: int = 1) -> list[t.Any]:
-    sql = "SELECT pid FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep%' AND state = 'active'"
-    return wait_for(lambda: _at_least(server.run_sql(sql), most), f"{most} sleeping")
-
-
-def _at_least(rows: list[t.Any], most: int) -> list[t.Any]:
-    return rows if len(rows) >= most else []
-
-
-def _ours(server: PrivatePostgres) -> list[t.Any]:
-    return server.run_sql(
-        "SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'steward.maintenance:vacuum%'", SHOP
-    )
-
-
-def _holding(seconds: float) -> str:
-    """A statement that holds a lock on the table `busy` while it runs."""
-    lock = "LOCK TABLE public.busy IN SHARE UPDATE EXCLUSIVE MODE"
-    return f"DO $$ BEGIN {lock}; PERFORM pg_catalog.pg_sleep({seconds}); END $$"
 
 
 @pytest.fixture
@@ -110,16 +43,16 @@ def busy(shop: PrivatePostgres) -> PrivatePostgres:
 
 
 def test_statements_run_side_by_side_and_no_more_than_asked_for(shop: PrivatePostgres) -> None:
-    with _team(shop, jobs=3) as team:
+    with team_of(shop, jobs=3) as team:
         began = time.monotonic()
         thread = team.begin(*(team.once(str(number), "SELECT pg_sleep(0.5)") for number in range(7)))
-        assert len(_sleepers(shop, 3)) == 3
+        assert len(sleepers(shop, 3)) == 3
         thread.join(20)
         assert 1.4 < time.monotonic() - began < 3.5  # three rounds
     assert set(team.kinds().values()) == {DONE}
     assert len(team.endings) == 7
     assert all(ending.seconds > 0.45 for ending in team.endings.values())
-    assert _ours(shop) == []
+    assert ours(shop) == []
 
 
 def test_questions_of_many_jobs_are_answered_together(shop: PrivatePostgres) -> None:
@@ -131,7 +64,7 @@ def test_questions_of_many_jobs_are_answered_together(shop: PrivatePostgres) -> 
         after = yield Ask(-number)
         told.append((before, after))
 
-    with _team(shop, jobs=2) as team:
+    with team_of(shop, jobs=2) as team:
         team.run(*(curious(number) for number in range(1, 201)))
     assert sorted(told) == sorted((f"about {number}", f"about {-number}") for number in range(1, 201))
     assert len(team.asked) < 60
@@ -143,7 +76,7 @@ def test_settings_are_there_for_the_statement_that_needs_them_and_for_no_other(s
         "INSERT INTO public.seen (cost, path)"
         " SELECT current_setting('vacuum_cost_limit'), current_setting('search_path')"
     )
-    with _team(shop) as team:
+    with team_of(shop) as team:
         team.run(
             team.once("plain", note),
             team.once("other", note, settings={"vacuum_cost_limit": "7"}),
@@ -160,7 +93,7 @@ def test_settings_are_there_for_the_statement_that_needs_them_and_for_no_other(s
 
 
 def test_warnings_and_errors_belong_to_their_statement(shop: PrivatePostgres) -> None:
-    with _team(shop) as team:
+    with team_of(shop) as team:
         team.run(
             team.once("loud", "DO $$ BEGIN RAISE WARNING 'mind this'; END $$"),
             team.once("quiet", "SELECT 1"),
@@ -178,7 +111,7 @@ def test_it_gives_way_to_who_waits_longer_than_allowed_and_tries_again(busy: Pri
     # The first attempt would take long, the one after the DDL (which adds a column) is quick.
     sql = """DO $$ BEGIN LOCK TABLE public.busy IN SHARE UPDATE EXCLUSIVE MODE;
       PERFORM pg_catalog.pg_sleep(30) FROM pg_catalog.pg_class WHERE relname = 'busy' AND relnatts = 1; END $$"""
-    with _team(busy) as team:
+    with team_of(busy) as team:
         thread = team.begin(team.persistent("long", sql))
         held = "SELECT 1 FROM pg_locks WHERE relation = 'busy'::regclass AND granted"
         wait_for(lambda: busy.run_sql(held, SHOP), "the lock")
@@ -198,10 +131,10 @@ def test_who_stays_in_the_way_is_named_after_the_last_attempt(busy: PrivatePostg
         while not stop.is_set():
             busy.run_sql("BEGIN; LOCK TABLE busy; COMMIT", SHOP)
 
-    with _team(busy) as team:
+    with team_of(busy) as team:
         thread = threading.Thread(target=insist)
         thread.start()
-        team.run(team.persistent("long", _holding(30)))
+        team.run(team.persistent("long", holding(30)))
         stop.set()
         thread.join(20)
     ending = team.endings["long"]
@@ -216,7 +149,7 @@ def test_who_is_queued_behind_a_request_of_ours_counts_too(busy: PrivatePostgres
     reader.cursor().execute("BEGIN; SELECT 1 FROM busy")
     patient = Politeness(lock_timeout=20, attempts=1, yield_after=0.5)
     try:
-        with _team(busy, politeness=patient) as team:
+        with team_of(busy, politeness=patient) as team:
             thread = team.begin(team.persistent("asks", "DO $$ BEGIN LOCK TABLE public.busy; END $$"))
             waiting = "SELECT 1 FROM pg_locks WHERE relation = 'busy'::regclass AND NOT granted"
             wait_for(lambda: busy.run_sql(waiting, SHOP), "our request")
@@ -234,8 +167,8 @@ def test_a_lock_that_somebody_holds_is_tried_again_while_others_work(busy: Priva
     holder = busy.connect(SHOP)
     holder.cursor().execute("BEGIN; LOCK TABLE busy")
     try:
-        with _team(busy) as team:
-            team.run(team.persistent("held", _holding(0)), team.once("free", "SELECT 1"))
+        with team_of(busy) as team:
+            team.run(team.persistent("held", holding(0)), team.once("free", "SELECT 1"))
     finally:
         holder.close()
     assert team.kinds() == {"held": LOCK, "free": DONE}
@@ -244,7 +177,7 @@ def test_a_lock_that_somebody_holds_is_tried_again_while_others_work(busy: Priva
 
 
 def test_what_is_at_work_at_the_end_of_the_budget_is_cancelled_and_nothing_is_begun(shop: PrivatePostgres) -> None:
-    with _team(shop, budget=1) as team:
+    with team_of(shop, budget=1) as team:
         began = time.monotonic()
         team.run(
             team.once("long", "SELECT pg_sleep(30)"),
@@ -269,25 +202,25 @@ def test_a_pause_frees_the_worker_and_ends_with_the_budget(shop: PrivatePostgres
         yield Statement("SELECT 1")
         order.append("work")
 
-    with _team(shop, budget=1) as team:
+    with team_of(shop, budget=1) as team:
         team.run(pausing(), working())
     assert order == ["work", "short pause", "budget over"]
 
 
 def test_somebody_elses_cancelling_is_told_from_our_own(shop: PrivatePostgres) -> None:
-    with _team(shop) as team:
+    with team_of(shop) as team:
         thread = team.begin(team.once("long", "SELECT pg_sleep(30)"))
-        shop.run_sql("SELECT pg_cancel_backend(%s)", parameters=(_sleepers(shop)[0][0],))
+        shop.run_sql("SELECT pg_cancel_backend(%s)", parameters=(sleepers(shop)[0][0],))
         thread.join(20)
     assert team.kinds() == {"long": CANCELLED}
 
 
 def test_a_statement_whose_turn_comes_too_late_is_given_back(shop: PrivatePostgres) -> None:
-    with _team(shop) as team:
+    with team_of(shop) as team:
         team.run(team.once("long", "SELECT pg_sleep(0.5)"), team.once("old", "SELECT 1", fresh_for=0.2))
     # The second is begun only when its turn is near, so it is not old at all.
     assert team.kinds() == {"long": DONE, "old": DONE}
-    with _team(shop) as team:
+    with team_of(shop) as team:
         # Fast ones at first, so that many are begun ahead; then one that holds them all up.
         jobs = [team.once(str(number), "SELECT 1") for number in range(50)]
         jobs += [team.once("long", "SELECT pg_sleep(0.5)")]
@@ -297,10 +230,10 @@ def test_a_statement_whose_turn_comes_too_late_is_given_back(shop: PrivatePostgr
 
 
 def test_a_lost_worker_ends_the_run_and_the_others_with_it(shop: PrivatePostgres) -> None:
-    with _team(shop, jobs=2) as team:
+    with team_of(shop, jobs=2) as team:
 
         def strike() -> None:
-            shop.run_sql("SELECT pg_terminate_backend(%s)", parameters=(_sleepers(shop, 2)[0][0],))
+            shop.run_sql("SELECT pg_terminate_backend(%s)", parameters=(sleepers(shop, 2)[0][0],))
 
         thread = threading.Thread(target=strike)
         thread.start()
@@ -308,7 +241,7 @@ def test_a_lost_worker_ends_the_run_and_the_others_with_it(shop: PrivatePostgres
             team.run(team.once("one", "SELECT pg_sleep(30)"), team.once("two", "SELECT pg_sleep(30)"))
         thread.join(20)
         assert caught.value.connection_lost
-    wait_for(lambda: not _ours(shop), "the end of all our sessions")
+    wait_for(lambda: not ours(shop), "the end of all our sessions")
 
 
 def test_too_few_free_connections_make_a_smaller_crew(shop: PrivatePostgres) -> None:
@@ -330,7 +263,7 @@ def test_too_few_free_connections_make_a_smaller_crew(shop: PrivatePostgres) -> 
 
 def test_how_far_it_is_can_be_read_by_others_while_it_works(shop: PrivatePostgres) -> None:
     before = shop.log().count("pg_blocking_pids")
-    with _team(shop) as team:
+    with team_of(shop) as team:
         thread = team.begin(team.once("long", "SELECT pg_sleep(1.5)", weight=100))
         sql = "SELECT query FROM pg_stat_activity WHERE query LIKE '/* steward.maintenance {%'"
         text = wait_for(lambda: shop.run_sql(sql), "the comment")[0][0]
@@ -342,7 +275,7 @@ def test_how_far_it_is_can_be_read_by_others_while_it_works(shop: PrivatePostgre
 
 def test_nothing_is_watched_while_statements_are_short(shop: PrivatePostgres) -> None:
     before = shop.log().count("pg_blocking_pids")
-    with _team(shop) as team:
+    with team_of(shop) as team:
         team.run(*(team.once(str(number), "SELECT 1") for number in range(20)))
     assert shop.log().count("pg_blocking_pids") == before
 
@@ -354,8 +287,8 @@ def test_an_idle_transaction_in_our_way_is_ended_when_that_was_asked_for_and_no_
     at_work.cursor().execute("BEGIN; SELECT 1")
     pids = [conn.info.backend_pid for conn in (idle, at_work)]
     try:
-        with _team(busy, politeness=ready) as team:
-            team.run(team.persistent("waits", _holding(0)))
+        with team_of(busy, politeness=ready) as team:
+            team.run(team.persistent("waits", holding(0)))
         left = busy.run_sql("SELECT pid FROM pg_stat_activity WHERE pid = ANY (%s)", parameters=(pids,))
     finally:
         idle.close()
@@ -373,8 +306,8 @@ def test_a_session_that_works_is_never_ended(busy: PrivatePostgres) -> None:
     worker.start()
     _sleepers_of = "SELECT 1 FROM pg_locks WHERE relation = 'busy'::regclass AND granted"
     wait_for(lambda: busy.run_sql(_sleepers_of, SHOP), "the lock")
-    with _team(busy, politeness=ready) as team:
-        team.run(team.persistent("waits", _holding(0)))
+    with team_of(busy, politeness=ready) as team:
+        team.run(team.persistent("waits", holding(0)))
     worker.join(20)
     assert team.endings["waits"].kind == LOCK
     assert team.crew.findings == []
@@ -392,13 +325,13 @@ def test_nothing_is_begun_while_a_standby_is_behind(postgres: PrivatePostgres) -
         os.kill(receiver, signal.SIGSTOP)
         try:
             postgres.run_sql("INSERT INTO filler SELECT repeat('x', 1000) FROM generate_series(1, 1000)", SHOP)
-            with _team(postgres, politeness=strict, budget=1.5) as team:
+            with team_of(postgres, politeness=strict, budget=1.5) as team:
                 team.run(team.once("waits", "SELECT 1"))
         finally:
             os.kill(receiver, signal.SIGCONT)
         caught_up = "SELECT 1 FROM pg_stat_replication WHERE flush_lsn = pg_current_wal_lsn()"
         wait_for(lambda: postgres.run_sql(caught_up), "the standby to catch up")
-        with _team(postgres, politeness=strict) as later:
+        with team_of(postgres, politeness=strict) as later:
             later.run(later.once("begins", "SELECT 1"))
     finally:
         standby.close()

@@ -118,8 +118,9 @@ def test_a_run_that_does_not_tell_is_at_work_all_the_same(shop: PrivatePostgres)
 
 
 def test_runs_in_two_databases_are_two_lines(shop: PrivatePostgres) -> None:
-    with _session(shop, "steward.maintenance:vacuum:aa.1.1", _comment()), _session(
-        shop, "steward.maintenance:vacuum:bb.2.2", _comment(done=1, seconds_left=None)
+    with (
+        _session(shop, "steward.maintenance:vacuum:aa.1.1", _comment()),
+        _session(shop, "steward.maintenance:vacuum:bb.2.2", _comment(done=1, seconds_left=None)),
     ):
         answer = _look(shop)
     assert answer["summary"] == "vacuum: 12/40 tables, 62 %, 3 min left; vacuum: 1/40 tables, 62 %"

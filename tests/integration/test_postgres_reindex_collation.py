@@ -179,8 +179,9 @@ def test_collations_are_left_alone_when_not_asked_for(german: PrivatePostgres, s
 
 
 def test_the_default_collation_of_a_database_is_refreshed_too(postgres: PrivatePostgres, state: str) -> None:
-    if postgres.major < 15:
-        pytest.skip("the default collation has a version from 15 on")
+    if postgres.major < 15:  # it has no version there: nothing to compare, nothing to refresh
+        assert not postgres.run_sql("SELECT FROM pg_attribute WHERE attname = 'datcollversion'")
+        return
     icu = "LOCALE_PROVIDER icu ICU_LOCALE 'de-DE' LOCALE 'C'"
     postgres.run_sql(f"CREATE DATABASE {SHOP} TEMPLATE template0 ENCODING 'UTF8' {icu}")
     try:

@@ -35,8 +35,6 @@ def _measured(server: PrivatePostgres) -> int:
 
 
 def _pgstattuple(server: PrivatePostgres) -> None:
-    if not server.has_extension("pgstattuple"):
-        pytest.skip("this server has no extension pgstattuple")
     server.run_sql("CREATE EXTENSION pgstattuple", SHOP)
 
 
@@ -57,6 +55,7 @@ def _tables(server: PrivatePostgres) -> None:
         _count(server, name, 100000)
 
 
+@pytest.mark.contrib
 def test_only_what_grew_by_its_learned_size_per_row_is_measured_again(shop: PrivatePostgres, state: str) -> None:
     _pgstattuple(shop)
     _tables(shop)
@@ -138,6 +137,7 @@ def _toasted(server: PrivatePostgres) -> str:
     return str(server.run_sql(sql + " WHERE c.relname = 'letters'", SHOP)[0][0])
 
 
+@pytest.mark.contrib
 @pytest.mark.parametrize("extension", [True, False])
 def test_the_index_of_a_toast_table_is_rebuilt_too(shop: PrivatePostgres, state: str, extension: bool) -> None:
     if extension:
@@ -172,6 +172,7 @@ def test_a_toast_index_needs_its_schema_and_the_grant_is_named(shop: PrivatePost
     assert len(allowed["done"]) == 1
 
 
+@pytest.mark.contrib
 def test_a_bloated_catalog_is_told_with_the_statement_for_a_window(shop: PrivatePostgres, state: str) -> None:
     _pgstattuple(shop)
     shop.run_sql(

@@ -12,6 +12,8 @@ from support.modules import run_module
 from support.postgres import SHOP, PrivatePostgres
 from support.reviews import add_shop, healthy_server, review, settled, told
 
+pytestmark = pytest.mark.contrib
+
 _CHECKS = 25
 
 #: Not made in a healthy database: they want other programs, or to be loaded first.

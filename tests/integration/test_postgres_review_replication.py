@@ -12,6 +12,8 @@ import pytest
 from support.postgres import SHOP, PrivatePostgres, free_port, wait_for
 from support.reviews import add_shop, healthy_server, review, settled, told
 
+pytestmark = pytest.mark.contrib
+
 
 @pytest.fixture(scope="module")
 def primary() -> t.Iterator[PrivatePostgres]:

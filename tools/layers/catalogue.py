@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 import sys
 import typing as t
 
@@ -16,6 +17,8 @@ from .places import ROOT
 _PYTEST = ("python", "-m", "pytest", "-p", "no:cacheprovider", "--color=no")
 #: The logic that is sent to managed hosts, whose Python may be older than the controller's.
 _HOST_UNITS = ("tests/unit/core", "tests/unit/postgres", "tests/unit/backup")
+#: Tests of one module's judgement; that each module runs under a core is seen in the other files.
+_DATABASE_ALONE = r"test_(postgres_(bloat|collation|crew|reindex_|review_)|benchmarks)"
 _MINUTE = 60
 
 
@@ -59,7 +62,13 @@ def layers() -> list[Layer]:
         *_acceptance(boxes),
         *_in_containers(boxes),
         Layer("integration", "integration", integration, needs=host),
-        Layer("integration-wheel-pg18", "integration", integration, needs=host, wheel_postgres=True),
+        Layer(
+            "integration-wheel-pg18",
+            "integration",
+            (*integration, "-m", "not contrib"),
+            needs=host,
+            wheel_postgres=True,
+        ),
         *cores,
     ]
 
@@ -87,8 +96,10 @@ def _older_core(
 
 
 def _core_tests() -> list[str]:
-    """What can depend on ansible-core: pages in a browser and promtool's judgement do not."""
-    return ["tests/unit", "tests/integration", *(f"--ignore={name}" for name in _elsewhere("promtool", "browser"))]
+    """What can depend on ansible-core: pages in a browser, promtool's judgement and what PostgreSQL does do not."""
+    elsewhere = _elsewhere("promtool", "browser")
+    database = [name for name in _integration_tests() if re.search(_DATABASE_ALONE, name)]
+    return ["tests/unit", "tests/integration", *(f"--ignore={name}" for name in sorted({*elsewhere, *database}))]
 
 
 def _in_containers(boxes: tuple[system.Need, ...]) -> list[Layer]:

@@ -24,8 +24,8 @@ APPLICATION = "steward.maintenance"
 
 DEFAULT_PORT = 5432
 
-#: SQLSTATEs after which the session is over: connection exceptions, and the server (or an administrator) ending it.
-_CONNECTION_CLASSES = ("08", "57P")
+#: Errors after which the session is over: the server, or an administrator, ends it.
+_SEVERITIES_OF_THE_END = ("FATAL", "PANIC")
 
 
 class PostgresError(Exception):
@@ -188,7 +188,8 @@ class StatementError(PostgresError):
         super().__init__(one_line(exc) or type(exc).__name__)
         self.sqlstate: str = exc.pgcode or ""
         lost = isinstance(exc, (psycopg2.OperationalError, psycopg2.InterfaceError)) and not exc.pgcode
-        self.connection_lost = lost or self.sqlstate.startswith(_CONNECTION_CLASSES)
+        # Not by the SQLSTATE: a foreign table's server that is down gives that of a lost connection, too.
+        self.connection_lost = lost or (exc.diag.severity_nonlocalized or exc.diag.severity) in _SEVERITIES_OF_THE_END
 
 
 def quote(*names: str) -> str:

@@ -223,7 +223,7 @@ class Crew:
         wanted = [
             "SET search_path = ''",
             "SET jit = off",
-            f"SET lock_timeout = '{self.session.politeness.lock_timeout}s'",
+            self.session.setup,
             f"SET statement_timeout = {milliseconds}",
         ]
         if self.session.looks_after_connection:

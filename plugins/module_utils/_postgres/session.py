@@ -21,7 +21,7 @@ from .work import Budget
 #: The advisory lock of maintenance, one in each database: "steward" as digits, so that nobody else's is meant.
 LOCK_KEY = 7378_3792_7321
 
-_FIRST_WITH_CONNECTION_CHECK = 140000
+_PG14, _PG17 = 140000, 170000
 
 LOCK_NOT_AVAILABLE = "55P03"
 QUERY_CANCELED = "57014"
@@ -31,14 +31,6 @@ UNDEFINED = ("42P01", "42704")
 
 class Occupied(PostgresError):
     """Another run of ours is at work in the database."""
-
-
-class Cancelled(PostgresError):
-    """A statement that ended before it was done: `budget` says whether our own time was over."""
-
-    def __init__(self, text: str, budget: bool) -> None:
-        super().__init__(text)
-        self.budget = budget
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,8 +58,8 @@ class Session:
         self.version = server_version(self.conn)
 
     def __enter__(self) -> Session:
-        query(self.conn, f"SET lock_timeout = '{self.politeness.lock_timeout}s'")
-        if self.version >= _FIRST_WITH_CONNECTION_CHECK:
+        query(self.conn, f"{self.setup}; SET statement_timeout = 0")
+        if self.version >= _PG14:
             # When we are killed, the server shall stop our work by itself and not go on for hours.
             # A platform that cannot look refuses the value: there, the next run finds our session all the same.
             with contextlib.suppress(StatementError):
@@ -77,6 +69,15 @@ class Session:
 
     def __exit__(self, *_exc: object) -> None:
         self.conn.close()
+
+    @property
+    def setup(self) -> str:
+        """What this session and its workers set: the limits of a login are meant for applications, not for us."""
+        limits = ["idle_in_transaction_session_timeout"]
+        limits += ["idle_session_timeout"] if self.version >= _PG14 else []
+        limits += ["transaction_timeout"] if self.version >= _PG17 else []
+        ours = f"SET lock_timeout = '{self.politeness.lock_timeout}s'"
+        return "; ".join([ours, *(f"SET {name} = 0" for name in limits)])
 
     def query(self, sql: str, parameters: t.Any = None) -> list[t.Any]:
         return query(self.conn, sql, parameters)
@@ -124,41 +125,3 @@ class Session:
             )
         except StatementError as exc:
             raise Occupied(f"a killed run left {holder} behind, which could not be ended: {exc}") from None
-
-    def run(self, sql: str, attempts: int = 0, grace: int = 0) -> list[str]:
-        """Run one maintenance statement within what is left of the budget; returns the server's warnings.
-
-        A lock that somebody holds is tried again, with a pause, as often as `attempts` or politeness allows. `grace` is
-        the seconds that cleaning up may take even when the budget is used up.
-
-        :raises Cancelled: when the lock could not be had or the time was over.
-        """
-        attempt = 1
-        while True:
-            left = max(self.budget.left, grace)
-            if left < 1:
-                raise Cancelled(self.budget.used_up, budget=True)
-            self.query(f"SET statement_timeout = {int(left * 1000)}")
-            del self.conn.notices[:]
-            try:
-                self.query(sql)
-                return [notice.strip() for notice in self.conn.notices if notice.startswith("WARNING")]
-            except StatementError as exc:
-                if exc.sqlstate == QUERY_CANCELED:
-                    ours = self.budget.left < 1
-                    used_up = f"{self.budget.used_up} before it was done"
-                    raise Cancelled(used_up if ours else str(exc), budget=ours) from None
-                if exc.sqlstate != LOCK_NOT_AVAILABLE:
-                    raise
-                if attempt >= (attempts or self.politeness.attempts):
-                    times = f", tried {attempt} times" if attempt > 1 else ""
-                    text = f"somebody held a lock for {self.politeness.lock_timeout} s{times}"
-                    raise Cancelled(text, budget=False) from None
-            finally:
-                self._reset_timeout()
-            time.sleep(self.politeness.pause * attempt)
-            attempt += 1
-
-    def _reset_timeout(self) -> None:
-        if not self.conn.closed:
-            self.query("SET statement_timeout = 0")

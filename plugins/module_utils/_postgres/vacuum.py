@@ -33,6 +33,7 @@ BYTES_PER_SECOND = 50e6
 
 #: Up to 14 the statistics travel through a collector that answers up to half a second late.
 _STATISTICS_PATIENCE = 5.0
+_COLLECTOR_SECONDS = 1.0
 
 #: What was read of a table longer ago than this is read again before something is done to it.
 _FRESH_SECONDS = 5.0
@@ -155,8 +156,8 @@ class VacuumRun:
             )
         holder = self._futile(table, job.need.kind) if self.rules.task == VACUUM else None
         if holder:
-            severity = "critical" if job.need.kind == need.WRAPAROUND else "medium"
-            return NotDone(plan, BLOCKED, f"it would be in vain: {holder} keeps the rows", holder.advice, severity)
+            vain = f"it would be in vain: {holder} keeps the rows"
+            return NotDone(plan, BLOCKED, vain, holder.advice, _severity(job))
         return None
 
     def _futile(self, table: Table, kind: str) -> sessions.Holder | None:
@@ -198,8 +199,10 @@ class VacuumRun:
         parents = [pair for pair in work if pair[0].table.kind == PARTITIONED]
         others = [pair for pair in work if pair[0].table.kind != PARTITIONED]
         try:
-            for group in (parents, others):
-                crew.run((self._one(job, plan, bool(parents)) for job, plan in group), self._answer)
+            crew.run((self._one(job, plan, True) for job, plan in parents), self._answer)
+            if parents and others and self.session.version < _PG15:
+                time.sleep(_COLLECTOR_SECONDS)
+            crew.run((self._one(job, plan, bool(parents)) for job, plan in others), self._answer)
         finally:
             self.outcome.findings += crew.findings
 
@@ -301,15 +304,20 @@ class VacuumRun:
             self.outcome.not_done.append(vacuum_proof.skipped(plan, ending.warnings))
             return
         left = self._job(read) if read else None
-        kept = left is not None and left.need.kind in (need.DEAD_ROWS, need.WRAPAROUND)
+        kept = left if left and left.need.kind in (need.DEAD_ROWS, need.WRAPAROUND) else None
         if kept:
             self._holders.clear()
             holder = self._oldest_holder(after)
-            self.outcome.not_done.append(vacuum_proof.kept(plan, before, after, holder))
+            self.outcome.not_done.append(vacuum_proof.kept(plan, before, after, holder, _severity(kept)))
         removed = after.dead < before.dead or after.xid_age < before.xid_age
         if not kept or removed:
             states = [vacuum_proof.state(table, not vacuuming) for table in (before, after)]
             self.outcome.done.append(Done(plan, states[0], states[1], ending.seconds))
+
+
+def _severity(job: Job) -> str:
+    """How bad it is that somebody keeps the rows."""
+    return "critical" if job.need.kind == need.WRAPAROUND else "medium"
 
 
 def _weight(plan: Plan) -> int:

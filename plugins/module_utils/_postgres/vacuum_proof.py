@@ -33,12 +33,12 @@ def skipped(plan: Plan, warnings: tuple[str, ...]) -> NotDone:
     return NotDone(plan, kind, told)
 
 
-def kept(plan: Plan, before: Table, after: Table, holder: sessions.Holder | None) -> NotDone:
+def kept(plan: Plan, before: Table, after: Table, holder: sessions.Holder | None, severity: str) -> NotDone:
     """It was done, and the rows are still there."""
     who = f"{holder} keeps them" if holder else "what keeps them is not visible to this role"
     left = f"{after.dead} of {before.dead} dead rows are still there"
     reason = f"{left}, oldest row {after.xid_age} transactions old: {who}"
-    return NotDone(plan, BLOCKED, reason, holder.advice if holder else "grant pg_monitor to see who")
+    return NotDone(plan, BLOCKED, reason, holder.advice if holder else "grant pg_monitor to see who", severity)
 
 
 def ended_early(session: Session, plan: Plan, oid: int, ending: Ending) -> NotDone:
