@@ -238,7 +238,7 @@ class Crew:
         if not self._busy:
             time.sleep(seconds)
             return
-        readable, writable, _ = select.select(readers, writers, [], seconds)
+        readable, writable, _failing = select.select(readers, writers, [], seconds)
         for worker in readable + writable:
             self._step(worker)
         for worker in [worker for worker in self._busy if worker.is_late]:

@@ -93,17 +93,17 @@ def _structure(row: t.Sequence[t.Any]) -> Structure:
     return Structure(*values)
 
 
-def covers(other: Structure, index: Structure) -> bool:
-    """Whether `other` can do all that `index` does."""
-    if (other.table_oid, other.method, other.condition) != (index.table_oid, index.method, index.condition):
+def covers(stand_in: Structure, index: Structure) -> bool:
+    """Whether `stand_in` can do all that `index` does."""
+    if (stand_in.table_oid, stand_in.method, stand_in.condition) != (index.table_oid, index.method, index.condition):
         return False
-    if not other.valid or other.oid == index.oid:
+    if not stand_in.valid or stand_in.oid == index.oid:
         return False
-    same_key = other.columns == index.columns
-    if index.unique and not (same_key and other.unique and other.nulls_equal == index.nulls_equal):
+    same_key = stand_in.columns == index.columns
+    if index.unique and not (same_key and stand_in.unique and stand_in.nulls_equal == index.nulls_equal):
         return False
-    leads = index.method == "btree" and other.columns[: len(index.columns)] == index.columns
-    there = other.beside | {column[0] for column in other.columns}
+    leads = index.method == "btree" and stand_in.columns[: len(index.columns)] == index.columns
+    there = stand_in.beside | {column[0] for column in stand_in.columns}
     return (same_key or leads) and index.beside <= there
 
 
