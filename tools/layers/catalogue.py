@@ -133,6 +133,12 @@ def _module_tests() -> list[str]:
     return [name for name in _integration_tests() if name not in playbooks]
 
 
+def _wheel_tests() -> list[str]:
+    """What can depend on the wheel's programs: the same version from Debian's packages is tested with all the rest."""
+    files = [name for name in _integration_tests() if re.search(r"test_(postgres_|backup|records_postgres)", name)]
+    return [*files, "-m", "not contrib"]
+
+
 def _elsewhere(*programs: str) -> list[str]:
     """Tests that need a program which a container does not have; the same tests run on the host."""
     return [name for name in _integration_tests() if any(word in (ROOT / name).read_text() for word in programs)]
