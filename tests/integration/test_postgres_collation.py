@@ -14,6 +14,7 @@ from support.postgres import SHOP, PrivatePostgres
 from ansible_collections.steward.maintenance.plugins.module_utils._postgres import collations
 
 pytest_plugins = ("support.postgres_fixtures",)
+pytestmark = pytest.mark.contrib
 
 _OLD = "0.1"
 

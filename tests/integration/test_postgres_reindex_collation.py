@@ -13,6 +13,7 @@ from support.modules import run_module
 from support.postgres import SHOP, PrivatePostgres
 
 pytest_plugins = ("support.postgres_fixtures",)
+pytestmark = pytest.mark.contrib
 
 _OLD = "0.1"
 _REBUILD, _REFRESH = "REINDEX INDEX CONCURRENTLY", "ALTER COLLATION REFRESH VERSION"

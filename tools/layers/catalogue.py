@@ -65,7 +65,7 @@ def layers() -> list[Layer]:
         Layer(
             "integration-wheel-pg18",
             "integration",
-            (*integration, "-m", "not contrib"),
+            (*_PYTEST, *_wheel_tests()),
             needs=host,
             wheel_postgres=True,
         ),
