@@ -69,7 +69,7 @@ def test_written_again_is_fresh_but_not_changed(tmp_path: pathlib.Path, records:
 
 def test_a_new_record_changes_them(tmp_path: pathlib.Path, records: str) -> None:
     run_module("metrics", arguments(tmp_path, records))
-    open_store(records).append(sample.record("database.reindex", HOST, 0))
+    open_store(records).append(sample.until_today(sample.record("database.reindex", HOST, 0)))
     answer = run_module("metrics", arguments(tmp_path, records))
     assert answer["changed"]
     assert 'overdue_seconds{activity="database.reindex",guide="2.3"} +Inf' in answer["diff"]["before"]
@@ -116,7 +116,7 @@ def test_a_missing_collector_directory_is_named(tmp_path: pathlib.Path, records:
 
 
 def test_only_the_records_of_the_host_asked_for(tmp_path: pathlib.Path, records: str) -> None:
-    open_store(records).append(sample.record("database.reindex", "another.example.org", 0))
+    open_store(records).append(sample.until_today(sample.record("database.reindex", "another.example.org", 0)))
     run_module("metrics", arguments(tmp_path, records, host=HOST))
     assert (
         'last_run_timestamp_seconds{activity="database.reindex",guide="2.3"} 0\n'

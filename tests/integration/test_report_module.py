@@ -62,8 +62,9 @@ class Fleet:
         self.page = directory / "report.html"
         self.store = open_store(str(directory / "well.jsonl"))
         for one in sample.healthy("well"):
-            self.store.append(one)
-        self.store.append(sample.record("database.review", "well", 0, summary=f"told {TEMPLATE} {sample.HOSTILE}"))
+            self.store.append(sample.until_today(one))
+        told = sample.record("database.review", "well", 0, summary=f"told {TEMPLATE} {sample.HOSTILE}")
+        self.store.append(sample.until_today(told))
         (directory / "broken").mkdir()
         (directory / "playbook.yml").write_text(PLAYBOOK)
         (directory / "catalogue.json").write_text(json.dumps(sample.catalogue()))
@@ -145,7 +146,9 @@ def test_again_is_not_changed_and_a_new_record_is(fleet: Fleet, first: object) -
     assert first
     again, output = fleet.run()
     assert not again["changed"], output
-    fleet.store.append(sample.record("database.vacuum", "well", -0.0001, verdict="failed", reason="disk full"))
+    fleet.store.append(
+        sample.until_today(sample.record("database.vacuum", "well", -0.0001, verdict="failed", reason="disk full"))
+    )
     after, output = fleet.run("--diff")
     assert after["changed"]
     assert "disk full" in output
