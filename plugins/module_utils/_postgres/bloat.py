@@ -65,12 +65,16 @@ class BloatMeter:
 
         :raises StatementError: where the server gave up on it (a lock, a timeout): the caller knows what that means.
         """
-        return self._measure(index) if self._function else self._estimate(index)
+        return self.measured(index, query(self._conn, self.sql(index))) if self.exact else self._estimate(index)
 
-    def _measure(self, index: Index) -> Bloat:
+    def sql(self, index: Index) -> str:
+        """The query that measures an index, for who has it run by somebody else."""
         columns = "leaf_pages, internal_pages, nullif(avg_leaf_density, 'NaN'), index_size"
-        sql = f"SELECT {columns} FROM {self._function}(%s::oid::regclass)"  # noqa: S608 - a quoted name
-        leaf_pages, inner_pages, density, size = query(self._conn, sql, (index.oid,))[0]
+        return f"SELECT {columns} FROM {self._function}({index.oid}::oid::pg_catalog.regclass)"  # noqa: S608
+
+    def measured(self, index: Index, rows: t.Sequence[t.Any]) -> Bloat:
+        """What the answer to that query means."""
+        leaf_pages, inner_pages, density, size = rows[0]
         percent = measured_percent(leaf_pages, density or 0.0, index.fillfactor, size, self._block, inner_pages)
         return Bloat(percent, MEASURED)
 

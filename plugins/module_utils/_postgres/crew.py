@@ -258,7 +258,7 @@ class Crew:
         turn = self._busy[worker]
         try:
             if worker.step():
-                self._end(turn, Ending(DONE, turn.seconds, worker.warnings))
+                self._end(turn, Ending(DONE, turn.seconds, worker.warnings, rows=worker.rows))
         except NoConnection as exc:
             self._without(worker, exc)
         except StatementError as exc:

@@ -19,11 +19,11 @@ from .._core.result import Finding
 from .._core.sizes import format_size
 from .._core.suggest import InputError
 from . import catalog_indexes
-from .bloat import CANNOT_MEASURE, LEARNED, MEASURED, Bloat, BloatMeter, rows_are_sure, rows_now
+from .bloat import CANNOT_MEASURE, LEARNED, MEASURED, Bloat, rows_are_sure, rows_now
 from .catalog_indexes import Index
 from .collation_drift import CollationDrift
-from .connection import StatementError
 from .headroom import HeadRoom
+from .index_measure import Measure
 from .memory import Learned, Memory
 from .work import Outcome, Plan
 
@@ -81,7 +81,7 @@ class IndexNeed:
 
     def __init__(
         self,
-        conn: t.Any,
+        measure: Measure,
         rules: Rules,
         database: str,
         outcome: Outcome,
@@ -89,13 +89,14 @@ class IndexNeed:
         room: HeadRoom,
         drift: CollationDrift,
     ) -> None:
+        self.measure = measure
         self.rules = rules
         self.database = database
         self.outcome = outcome
         self.memory = memory
         self.room = room
         self.drift = drift
-        self.meter = BloatMeter(conn)
+        self._why: dict[int, str] = {}  # an index was picked to be measured
 
     def jobs(self, found: t.Sequence[Index]) -> list[Job]:
         """What is to be done, the most useful first."""
@@ -145,10 +146,11 @@ class IndexNeed:
     def _bloated(self, found: t.Sequence[Index]) -> list[Job]:
         jobs: list[Job] = []
         blind: list[str] = []
-        for index in found:
-            if index.bytes < self.rules.minimum_bytes:
-                continue
-            bloat = self._judge(index) if index.method == "btree" else self._growth(index)
+        large = [index for index in found if index.bytes >= self.rules.minimum_bytes]
+        judged = {index.oid: self._judge(index) if index.method == "btree" else self._growth(index) for index in large}
+        measured = self._measured([index for index in large if judged[index.oid] is None])
+        for index in large:
+            bloat = judged[index.oid] or measured[index.oid]
             if bloat.percent is None:
                 blind.append(f"{index.title}: {bloat.reason}")
             elif bloat.percent >= self.rules.bloat_percent:
@@ -164,26 +166,33 @@ class IndexNeed:
             self.outcome.findings.append(self._blind(blind))
         return sorted(jobs, key=lambda job: -job.index.bytes * ((job.bloat.percent or 0) if job.bloat else 0))
 
-    def _judge(self, index: Index) -> Bloat:
-        """A B-tree: by what was learned of it if that is enough to leave it alone, else by the meter."""
+    def _judge(self, index: Index) -> Bloat | None:
+        """A B-tree: by what was learned of it if that is enough to leave it alone; None when it is to be measured."""
         learned, ratio = self.memory.recall(index.label), bytes_per_row(index)
-        why = ""
         if learned is not None and ratio is not None and self._speaks(learned):
             grown = 100 * (1 - learned.bytes_per_row / ratio)
             if grown < self.rules.bloat_percent:
                 self._least(index, learned, ratio)
                 return Bloat(max(0.0, grown), LEARNED)
             why = f"picked by its {ratio:.0f} bytes a row, {learned.bytes_per_row:.0f} when packed"
-            if not self.meter.exact:
+            if not self.measure.meter.exact:
                 return Bloat(grown, LEARNED, why)
-        bloat = self.look(index)
-        if bloat.percent is not None and bloat.method == MEASURED and ratio is not None and rows_are_sure(index):
-            self.memory.learn(index.label, ratio * (1 - bloat.percent / 100))
-        return Bloat(bloat.percent, bloat.method, bloat.reason or why)
+            self._why[index.oid] = why
+        return None
+
+    def _measured(self, indexes: t.Sequence[Index]) -> dict[int, Bloat]:
+        """By the meter, which teaches the memory."""
+        found = self.measure(indexes)
+        for index in indexes:
+            bloat, ratio = found[index.oid], bytes_per_row(index)
+            if bloat.percent is not None and bloat.method == MEASURED and ratio is not None and rows_are_sure(index):
+                self.memory.learn(index.label, ratio * (1 - bloat.percent / 100))
+            found[index.oid] = Bloat(bloat.percent, bloat.method, bloat.reason or self._why.get(index.oid, ""))
+        return found
 
     def _speaks(self, learned: Learned) -> bool:
         """Whether what was learned may speak for the meter. The estimate learns from nothing but a rebuild."""
-        return not learned.outdated if self.meter.exact else learned.rebuilt
+        return not learned.outdated if self.measure.meter.exact else learned.rebuilt
 
     def _growth(self, index: Index) -> Bloat:
         """Another index: by its growth since it was rebuilt by us, or since it was seen first."""
@@ -204,14 +213,6 @@ class IndexNeed:
         """Somebody else may have rebuilt it."""
         if ratio < learned.bytes_per_row and rows_are_sure(index):
             self.memory.learn(index.label, ratio, learned.rebuilt)
-
-    def look(self, index: Index) -> Bloat:
-        try:
-            return self.meter.look(index)
-        except StatementError as exc:
-            if exc.connection_lost:
-                raise
-            return Bloat(None, self.meter.method, str(exc))
 
     # -- plans and findings ----------------------------------------------------------------------------------
 

@@ -40,6 +40,9 @@ _FRESH_SECONDS = 5.0
 #: A rebuild that was cut short is not begun again with less time than this share of what was not enough.
 _MORE_THAN = 1.1
 
+#: A rebuilt index is looked at once more when it is so many times as large as it should be.
+_DOUBTFUL = 1.2
+
 _Steps = t.Generator[Request, t.Any, t.Any]
 
 
@@ -70,6 +73,7 @@ class IndexRebuild:
         self._looked = time.monotonic()
         self._left: dict[int, tuple[Index, Ending]] = {}
         self._tally = Tally("reindex", need.database)
+        self._doubtful: list[Index] = []
 
     def answer(self, tables: t.Sequence[t.Any]) -> dict[t.Any, list[Index]]:
         """The indexes of many tables, as the catalog has them now."""
@@ -204,8 +208,8 @@ class IndexRebuild:
         after = next(index for index in now if index.label == job.index.label)
         self.drift.rebuilt(job.index, after)
         text = f"valid, {format_size(after.bytes)}"
-        if job.bloat is not None and after.method == "btree":
-            text += self._bloat_after(after)
+        if job.bloat is not None and after.method == "btree" and self._is_doubtful(job, after):
+            self._doubtful.append(after)
         if after.rows >= 1:  # the rebuild has just counted them
             self.memory.learn(after.label, after.bytes / after.rows, rebuilt=True)
         if self.memory.seconds_not_enough(after.label):
@@ -213,16 +217,20 @@ class IndexRebuild:
         before = f"{state}, {size}" + (f", {job.bloat.percent:.0f} % bloat" if job.bloat else "")
         self.outcome.done.append(Done(job.plan, before, text, seconds, max(0, job.index.bytes - after.bytes)))
 
-    def _bloat_after(self, index: Index) -> str:
-        bloat = self.need.look(index)
-        if bloat.percent is None:
-            return ", bloat unknown"
-        rules = self.need.rules
-        if bloat.percent >= rules.bloat_percent and index.bytes >= rules.minimum_bytes:
-            message = f"still {bloat.percent:.0f} % bloat by {bloat.method} right after its rebuild"
-            advice = "install the extension pgstattuple for exact figures" if bloat.method == ESTIMATED else ""
-            self._tell("still_bloated", "low", index, f"{message}: remembered as its normal size", advice)
-        return f", {bloat.percent:.0f} % bloat"
+    def _is_doubtful(self, job: Job, after: Index) -> bool:
+        """Whether it is much larger than its bloat had promised."""
+        promised = job.index.bytes * (1 - ((job.bloat.percent or 0.0) if job.bloat else 0.0) / 100)
+        return after.bytes >= self.need.rules.minimum_bytes and after.bytes > promised * _DOUBTFUL
+
+    def look_at_doubtful(self) -> None:
+        """Tell of indexes that seem bloated right after their rebuild: there is something about them to be known."""
+        found = self.need.measure(self._doubtful)
+        for index in self._doubtful:
+            bloat = found[index.oid]
+            if bloat.percent is not None and bloat.percent >= self.need.rules.bloat_percent:
+                message = f"still {bloat.percent:.0f} % bloat by {bloat.method} right after its rebuild"
+                advice = "install the extension pgstattuple for exact figures" if bloat.method == ESTIMATED else ""
+                self._tell("still_bloated", "low", index, f"{message}: remembered as its normal size", advice)
 
     # -- what was not done -----------------------------------------------------------------------------------
 

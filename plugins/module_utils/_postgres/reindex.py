@@ -18,6 +18,7 @@ from .collation_drift import CollationDrift
 from .connection import Login, StatementError
 from .crew import Crew
 from .headroom import HeadRoom
+from .index_measure import Measure
 from .index_need import IndexNeed, Job, Rules, rules_from
 from .index_obstacles import Obstacles
 from .index_rebuild import IndexRebuild
@@ -72,7 +73,7 @@ def _work(
 ) -> None:
     drift = CollationDrift(session.conn, database, memory, outcome, rules.collations)
     room = HeadRoom(login.host, catalog_indexes.data_directory(session.conn))
-    need = IndexNeed(session.conn, rules, database, outcome, memory, room, drift)
+    need = IndexNeed(Measure(session, login, database, jobs), rules, database, outcome, memory, room, drift)
     work = need.jobs(catalog_indexes.all_indexes(session.conn))
     refreshes = drift.plans()
     outcome.planned += [job.plan for job in work] + refreshes
@@ -89,6 +90,7 @@ def _work(
         finally:
             outcome.findings += crew.findings
         rebuild.tell_what_is_left()
+        rebuild.look_at_doubtful()
     drift.refresh(refreshes)
 
 

@@ -66,6 +66,7 @@ class Ending:
     error: StatementError | None = None
     waiter: sessions.Peer | None = None  # for whom we gave way
     attempts: int = 1
+    rows: tuple[t.Any, ...] = ()  # what a query gave
     held_back: str = ""  # BUDGET: why it was not begun, when something else than the time kept it
 
     @property

@@ -97,6 +97,11 @@ class Worker:
         """What the server warned of during the statement."""
         return tuple(notice.strip() for notice in self._conn.notices if notice.startswith("WARNING"))
 
+    @property
+    def rows(self) -> tuple[t.Any, ...]:
+        """What the statement gave, if it was a query."""
+        return tuple(self._cursor.fetchall()) if self._cursor.description else ()
+
     def close(self) -> None:
         with contextlib.suppress(Exception):  # whatever state it is in, it goes
             self._conn.close()
