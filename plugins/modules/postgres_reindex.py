@@ -55,6 +55,13 @@ options:
     type: bool
     default: true
     version_added: 0.2.0
+  parallel_workers:
+    description:
+      - Processes that may help each connection to build an index, C(max_parallel_maintenance_workers) of its session.
+      - When not set, a connection that rebuilds alone has as many as the server's settings say, and several at the
+        same time have none. Then O(jobs) is the number of processors that are taken at the most.
+    type: int
+    version_added: 0.2.0
 extends_documentation_fragment:
   - steward.maintenance._postgres
   - steward.maintenance._postgres.databases
@@ -177,6 +184,7 @@ def main() -> None:
             state_dir={"type": "path", "default": ""},
             every_index={"type": "bool", "default": False},
             collations={"type": "bool", "default": True},
+            parallel_workers={"type": "int"},
         ),
         supports_check_mode=True,
     )

@@ -169,6 +169,13 @@ options:
       - The longest that one check may take in one database. One that takes longer makes the verdict V(unknown).
     type: str
     default: 30s
+  yield_after:
+    description:
+      - What reads a whole table or index is cancelled when somebody waits for it longer than this, and tried once more.
+        What could not be measured makes the verdict V(unknown).
+    type: str
+    default: 2s
+    version_added: 0.2.0
 extends_documentation_fragment:
   - steward.maintenance._postgres
   - steward.maintenance._postgres.databases
@@ -261,13 +268,13 @@ facts:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.steward.maintenance.plugins.module_utils._core.durations import parse_duration
 from ansible_collections.steward.maintenance.plugins.module_utils._core.outcome import finish
 from ansible_collections.steward.maintenance.plugins.module_utils._core.suggest import InputError
 from ansible_collections.steward.maintenance.plugins.module_utils._postgres.arguments import (
     DATABASES_ARGUMENT,
     LOGIN_ARGUMENTS,
     SSL_MODES,
+    duration_from,
     login_from,
 )
 from ansible_collections.steward.maintenance.plugins.module_utils._postgres.review import Scope, review
@@ -317,13 +324,14 @@ def main() -> None:
             growth_percent={"type": "int", "default": 50},
             growth_bytes={"type": "int", "default": 1073741824},
             check_timeout={"type": "str", "default": "30s"},
+            yield_after={"type": "str", "default": "2s"},
         ),
         supports_check_mode=True,
     )
     params = module.params
     login = login_from(params)
     try:
-        durations = {name: parse_duration(params[name]) for name in DURATIONS}
+        durations = {name: duration_from(params, name) for name in DURATIONS}
         previous = previous_from(params["previous"])
         standbys = standby_logins(params["standbys"], login)
     except InputError as exc:

@@ -179,7 +179,6 @@ not_done:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.steward.maintenance.plugins.module_utils._core.durations import parse_duration
 from ansible_collections.steward.maintenance.plugins.module_utils._core.outcome import finish
 from ansible_collections.steward.maintenance.plugins.module_utils._core.suggest import InputError
 from ansible_collections.steward.maintenance.plugins.module_utils._postgres.arguments import (
@@ -187,6 +186,7 @@ from ansible_collections.steward.maintenance.plugins.module_utils._postgres.argu
     LOGIN_ARGUMENTS,
     POLITENESS_ARGUMENTS,
     budget_from,
+    duration_from,
     jobs_from,
     login_from,
     politeness_from,
@@ -215,7 +215,7 @@ def main() -> None:
     params = module.params
     try:
         options = options_from(params)
-        max_age = parse_duration(params["max_age"])
+        max_age = duration_from(params, "max_age")
         rules = Rules(params["task"], max_age, params["freeze_percent"], options, jobs_from(params))
         budget, politeness = budget_from(params), politeness_from(params)
     except InputError as exc:

@@ -10,6 +10,7 @@ from support.postgres import SHOP, PrivatePostgres
 
 from ansible_collections.steward.maintenance.plugins.module_utils._postgres import catalog_indexes
 from ansible_collections.steward.maintenance.plugins.module_utils._postgres.bloat import ESTIMATED, MEASURED, BloatMeter
+from ansible_collections.steward.maintenance.plugins.module_utils._postgres.connection import query
 
 pytest_plugins = ("support.postgres_fixtures",)
 pytestmark = pytest.mark.contrib
@@ -55,7 +56,8 @@ def _it(server: PrivatePostgres) -> catalog_indexes.Index:
 def _percent(server: PrivatePostgres, index: catalog_indexes.Index) -> tuple[float | None, str]:
     conn = server.connect(SHOP)
     try:
-        bloat = BloatMeter(conn).look(index)
+        meter = BloatMeter(conn)
+        bloat = meter.judge(index, query(conn, meter.sql(index)))
     finally:
         conn.close()
     return bloat.percent, bloat.method

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import threading
 import time
 import typing as t
@@ -32,6 +33,10 @@ def _invalid(server: PrivatePostgres) -> list[str]:
     return [row[0] for row in rows]
 
 
+def _spoil(server: PrivatePostgres, index: str) -> None:
+    server.run_sql("UPDATE pg_index SET indisvalid = false WHERE indexrelid = %s::regclass", SHOP, (index,))
+
+
 def _slow(server: PrivatePostgres, *names: str, seconds: float = 2) -> None:
     """Tables with an invalid index over an expression that takes so many seconds to be built."""
     server.run_sql(
@@ -41,9 +46,7 @@ def _slow(server: PrivatePostgres, *names: str, seconds: float = 2) -> None:
     )
     for name in names:
         server.run_sql(f"CREATE TABLE {name} (id int); CREATE INDEX {name}_slow ON {name} (slowly(id))", SHOP)
-        server.run_sql(
-            "UPDATE pg_index SET indisvalid = false WHERE indexrelid = %s::regclass", SHOP, (f"{name}_slow",)
-        )
+        _spoil(server, f"{name}_slow")
         server.run_sql(
             f"SET session_replication_role = replica; INSERT INTO {name} SELECT generate_series(1, 20)", SHOP
         )
@@ -78,6 +81,36 @@ def test_rebuilds_at_the_same_time_do_not_give_each_other_up(shop: PrivatePostgr
 
     assert (answer["verdict"], answer["not_done"], len(answer["done"])) == ("ok", [], 2)
     assert _invalid(shop) == []
+
+
+def _workers_set(server: PrivatePostgres) -> list[str]:
+    return re.findall(r"SET max_parallel_maintenance_workers = '(\d+)'", server.log())
+
+
+def test_rebuilds_at_the_same_time_take_one_process_each(shop: PrivatePostgres) -> None:
+    before = len(_workers_set(shop))
+    _slow(shop, "one", seconds=0.2)
+    alone = _run(shop, jobs=2)
+    after_one = _workers_set(shop)[before:]
+    _spoil(shop, "one_slow")
+    shop.run_sql("CREATE TABLE two (id int); CREATE INDEX two_one ON two (id)", SHOP)
+    _spoil(shop, "two_one")
+    together = _run(shop, jobs=2)
+    after_two = _workers_set(shop)[before:]
+    _spoil(shop, "two_one")
+    chosen = _run(shop, jobs=2, parallel_workers=3)
+
+    assert [len(answer["done"]) for answer in (alone, together, chosen)] == [1, 2, 1]
+    assert after_one == [], "one that rebuilds alone has what the server's settings allow"
+    assert after_two == ["0", "0"]
+    assert _workers_set(shop)[before:] == ["0", "0", "3"]
+
+
+def test_a_number_of_workers_that_no_server_takes_is_refused(shop: PrivatePostgres) -> None:
+    answer = _run(shop, parallel_workers=1025)
+
+    assert answer["failed"]
+    assert answer["msg"] == "parallel_workers is 1025: it must be between 0 and 1024"
 
 
 def test_who_stops_the_rebuild_and_then_its_cleaning_up_only_delays_it(shop: PrivatePostgres) -> None:

@@ -240,7 +240,7 @@ def wait_for(condition: t.Callable[[], t.Any], what: str, seconds: float = 20) -
     raise AssertionError(f"{what} did not happen within {seconds} s")
 
 
-def settle(server: PrivatePostgres, table: str, modified: int) -> None:
+def settle(server: PrivatePostgres, table: str, modified: int, database: str = SHOP) -> None:
     """Wait until the statistics know of the changes: up to 14 they travel through a collector."""
     sql = "SELECT n_tup_ins + n_tup_upd + n_tup_del FROM pg_stat_all_tables WHERE relid = %s::regclass"
-    wait_for(lambda: server.run_sql(sql, SHOP, (table,))[0][0] >= modified, f"statistics of {table}")
+    wait_for(lambda: server.run_sql(sql, database, (table,))[0][0] >= modified, f"statistics of {table}")

@@ -79,14 +79,14 @@ def politeness_from(params: t.Mapping[str, t.Any]) -> Politeness:
     """
     terminate_after = params["dangerously_terminate_after"]
     if params["progress"] not in ("0", "0s"):
-        _duration(params, "progress")
+        duration_from(params, "progress")
     return Politeness(
-        lock_timeout=_duration(params, "lock_timeout"),
-        lock_wait=_duration(params, "lock_wait"),
+        lock_timeout=duration_from(params, "lock_timeout"),
+        lock_wait=duration_from(params, "lock_wait"),
         attempts=_at_least(params, "attempts", 1),
-        yield_after=_duration(params, "yield_after"),
+        yield_after=duration_from(params, "yield_after"),
         replica_lag_bytes=_at_least(params, "replica_lag_bytes", 0),
-        terminate_after=_duration(params, "dangerously_terminate_after") if terminate_after else None,
+        terminate_after=duration_from(params, "dangerously_terminate_after") if terminate_after else None,
     )
 
 
@@ -103,10 +103,14 @@ def budget_from(params: t.Mapping[str, t.Any]) -> Budget:
 
     :raises InputError: naming the argument, the value and what would be right.
     """
-    return Budget(_duration(params, "budget"), _deadline(params["deadline"]))
+    return Budget(duration_from(params, "budget"), _deadline(params["deadline"]))
 
 
-def _duration(params: t.Mapping[str, t.Any], name: str) -> int:
+def duration_from(params: t.Mapping[str, t.Any], name: str) -> int:
+    """One duration, in seconds.
+
+    :raises InputError: naming the argument, the value and what would be right.
+    """
     try:
         return parse_duration(params[name])
     except InputError as exc:

@@ -45,10 +45,12 @@ class Bloat:
 
 
 class BloatMeter:
-    """Finds the bloat of indexes by the best method that the database offers."""
+    """Finds the bloat of indexes by the best method that the database offers.
+
+    It says what is to be asked and what the answer means; who asks decides how, for it can take long.
+    """
 
     def __init__(self, conn: t.Any) -> None:
-        self._conn = conn
         self._block = int(query(conn, "SELECT pg_catalog.current_setting('block_size')")[0][0])
         self._function = _pgstatindex(conn)
 
@@ -60,29 +62,26 @@ class BloatMeter:
     def method(self) -> str:
         return MEASURED if self.exact else ESTIMATED
 
-    def look(self, index: Index) -> Bloat:
-        """The bloat of one index.
-
-        :raises StatementError: where the server gave up on it (a lock, a timeout): the caller knows what that means.
-        """
-        return self.measured(index, query(self._conn, self.sql(index))) if self.exact else self._estimate(index)
-
     def sql(self, index: Index) -> str:
-        """The query that measures an index, for who has it run by somebody else."""
+        """The query about one index; it has no parameters."""
+        if not self.exact:
+            return _WIDTHS.format(oid=index.oid)
         columns = "leaf_pages, internal_pages, nullif(avg_leaf_density, 'NaN'), index_size"
         return f"SELECT {columns} FROM {self._function}({index.oid}::oid::pg_catalog.regclass)"  # noqa: S608
 
-    def measured(self, index: Index, rows: t.Sequence[t.Any]) -> Bloat:
+    def judge(self, index: Index, answer: t.Sequence[t.Any]) -> Bloat:
         """What the answer to that query means."""
-        leaf_pages, inner_pages, density, size = rows[0]
+        if not self.exact:
+            return self._estimate(index, answer)
+        leaf_pages, inner_pages, density, size = answer[0]
         percent = measured_percent(leaf_pages, density or 0.0, index.fillfactor, size, self._block, inner_pages)
         return Bloat(percent, MEASURED)
 
-    def _estimate(self, index: Index) -> Bloat:
+    def _estimate(self, index: Index, answer: t.Sequence[t.Any]) -> Bloat:
         rows = rows_now(index)
         if rows is None:
             return Bloat(None, ESTIMATED, "the rows of this partial index were not counted lately: run ANALYZE first")
-        columns, known, width, nulls, widest = query(self._conn, _WIDTHS, (index.oid,))[0]
+        columns, known, width, nulls, widest = answer[0]
         if known < columns:
             return Bloat(None, ESTIMATED, "no statistics of its columns are there, or this role may not see them")
         if widest > _WIDEST:
@@ -168,6 +167,6 @@ FROM (
   LEFT JOIN pg_catalog.pg_stats AS s ON s.schemaname = n.nspname AND NOT s.inherited
     AND s.tablename = CASE WHEN ta.attnum IS NULL THEN ic.relname ELSE tc.relname END
     AND s.attname = coalesce(ta.attname, a.attname)
-  WHERE i.indexrelid = %s::oid
+  WHERE i.indexrelid = {oid}::oid
 ) AS w
 """

@@ -16,7 +16,7 @@ import typing as t
 from . import statements
 from .bloat import Bloat, BloatMeter
 from .catalog_indexes import Index
-from .connection import Login, StatementError
+from .connection import Login
 from .crew import Crew
 from .session import Session
 from .statements import Ending, Job, Statement, persist
@@ -35,8 +35,6 @@ class Measure:
 
     def __call__(self, indexes: t.Sequence[Index]) -> dict[int, Bloat]:
         """The bloat by the oid of the index; each one is answered, if only with why it could not be found out."""
-        if not self.meter.exact:
-            return {index.oid: self._estimate(index) for index in indexes}
         found: dict[int, Bloat] = {}
         if indexes:
             largest_first = sorted(indexes, key=lambda index: -index.bytes)
@@ -51,7 +49,7 @@ class Measure:
         statement = Statement(self.meter.sql(index), weight=index.bytes)
         ending: Ending = yield from persist(statement, self._session.politeness)
         if ending.kind == statements.DONE:
-            found[index.oid] = self.meter.measured(index, ending.rows)
+            found[index.oid] = self.meter.judge(index, ending.rows)
         else:
             found[index.oid] = Bloat(None, self.meter.method, self._why_not(ending))
 
@@ -61,11 +59,3 @@ class Measure:
         if ending.kind == statements.GAVE_WAY:
             return f"the measuring gave way to {ending.waiter}"
         return str(ending.error or ending.kind)
-
-    def _estimate(self, index: Index) -> Bloat:
-        try:
-            return self.meter.look(index)
-        except StatementError as exc:
-            if exc.connection_lost:
-                raise
-            return Bloat(None, self.meter.method, str(exc))

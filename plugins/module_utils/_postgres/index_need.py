@@ -35,6 +35,9 @@ _BYTES_PER_SECOND = 20e6
 #: From what growth on an index is rebuilt that cannot be measured, because it is no B-tree.
 _GROWN = 2.0
 
+#: What max_parallel_maintenance_workers takes.
+_MOST_WORKERS = 1024
+
 #: Access methods whose size has nothing to do with the number of rows.
 _SIZELESS = ("brin",)
 
@@ -48,6 +51,7 @@ class Rules:
     state_directory: str = ""
     every_index: bool = False
     collations: bool = True
+    parallel_workers: int | None = None  # beside each connection
 
 
 def rules_from(params: t.Mapping[str, t.Any]) -> Rules:
@@ -60,7 +64,10 @@ def rules_from(params: t.Mapping[str, t.Any]) -> Rules:
         raise InputError(f"bloat_percent is {percent}: it must be between 1 and 99")
     if least < 0:
         raise InputError(f"minimum_bytes is {least}: it must be 0 or more")
-    return Rules(percent, least, params["state_dir"] or "", params["every_index"], params["collations"])
+    workers = params["parallel_workers"]
+    if workers is not None and not 0 <= workers <= _MOST_WORKERS:
+        raise InputError(f"parallel_workers is {workers}: it must be between 0 and {_MOST_WORKERS}")
+    return Rules(percent, least, params["state_dir"] or "", params["every_index"], params["collations"], workers)
 
 
 @dataclasses.dataclass(frozen=True)

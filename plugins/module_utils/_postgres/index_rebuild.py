@@ -49,8 +49,7 @@ _Steps = t.Generator[Request, t.Any, t.Any]
 class IndexRebuild:
     """Does the jobs of one database.
 
-    :param patient: the rebuilds may wait for each other's snapshots, so a wait is no reason to give up. Whoever waits
-        for us meanwhile is still given way to.
+    :param settings: of the sessions that rebuild.
     """
 
     def __init__(
@@ -61,9 +60,9 @@ class IndexRebuild:
         drift: CollationDrift,
         memory: Memory,
         obstacles: Obstacles,
-        patient: bool = False,
+        settings: t.Mapping[str, str],
     ) -> None:
-        self._settings = {"lock_timeout": "0"} if patient else {}
+        self._settings = settings
         self.session = session
         self.outcome = outcome
         self.need = need

@@ -82,10 +82,13 @@ def _work(
         found = (obstacles.lasting(job) or obstacles.passing(job) for job in work)
         outcome.not_done += [obstacle for obstacle in found if obstacle]
     elif work:
-        rebuild = IndexRebuild(session, outcome, need, drift, memory, obstacles, _waits_for_itself(session, work, jobs))
+        tables = _by_table(work)
+        at_once = min(jobs, len(tables))
+        settings = _settings(session, rules, work, at_once)
+        rebuild = IndexRebuild(session, outcome, need, drift, memory, obstacles, settings)
         crew = Crew(session, login, database, jobs, rebuild.tally(work))
         try:
-            crew.run(map(rebuild.table, _by_table(work)), rebuild.answer)
+            crew.run(map(rebuild.table, tables), rebuild.answer)
             crew.run(rebuild.sweep(), rebuild.answer)
         finally:
             outcome.findings += crew.findings
@@ -102,9 +105,25 @@ def _by_table(work: t.Sequence[Job]) -> list[list[Job]]:
     return list(tables.values())
 
 
-def _waits_for_itself(session: Session, work: t.Sequence[Job], jobs: int) -> bool:
-    """Whether one rebuild may wait for the snapshot of another one: in 13 always, later not for plain indexes."""
-    return jobs > 1 and (session.version < _PG14 or not all(job.index.plain for job in work))
+def _settings(session: Session, rules: Rules, work: t.Sequence[Job], at_once: int) -> dict[str, str]:
+    """What the sessions that rebuild set.
+
+    Several at once need no helpers: these would only compete with each other for the processors, and the merging of
+    what they sorted costs more than it gives. So as many processors are taken as there are connections.
+    """
+    settings = {}
+    workers = 0 if rules.parallel_workers is None and at_once > 1 else rules.parallel_workers
+    if workers is not None:
+        settings["max_parallel_maintenance_workers"] = str(workers)
+    if at_once > 1 and _wait_for_each_other(session, work):
+        # A wait is no reason to give up, then. Whoever waits for us meanwhile is still given way to.
+        settings["lock_timeout"] = "0"
+    return settings
+
+
+def _wait_for_each_other(session: Session, work: t.Sequence[Job]) -> bool:
+    """Whether one rebuild waits for the snapshot of another one: in 13 always, later not for plain indexes."""
+    return session.version < _PG14 or not all(job.index.plain for job in work)
 
 
 def _scope(session: Session, login: Login, database: str) -> str:

@@ -102,7 +102,8 @@ def review(login: Login, scope: Scope, thresholds: Thresholds) -> tuple[Result, 
     except PostgresError as exc:
         return Result("failed", "review could not start", str(exc)), {}
     try:
-        whole.run((*review_checks.SERVER, sizes.database_sizes), Look(conn, "", thresholds, whole.facts), login.place)
+        look = Look(conn, "", thresholds, whole.facts, login)
+        whole.run((*review_checks.SERVER, sizes.database_sizes), look, login.place)
         names = list_databases(conn, scope.databases)
         here = str(query(conn, "SELECT pg_catalog.current_database()::text")[0][0])
         checks = (
@@ -116,13 +117,13 @@ def review(login: Login, scope: Scope, thresholds: Thresholds) -> tuple[Result, 
             if name in closed:
                 whole.cannot_look(len(checks), name, *closed[name])
                 continue
-            look = Look(conn if name == here else None, name, thresholds, details[name])
+            look = Look(conn if name == here else None, name, thresholds, details[name], login)
             _one_database(login, look, whole, checks, slow)
     except PostgresError as exc:
         return Result("failed", "review broke off", str(exc), tuple(whole.findings)), whole.facts
     finally:
         conn.close()
-    whole.run([slow.conclude, sizes.growth], Look(None, "", thresholds, whole.facts), login.place)
+    whole.run([slow.conclude, sizes.growth], Look(None, "", thresholds, whole.facts, login), login.place)
     figures = {"duration_seconds": round(time.monotonic() - started, 3), "databases": len(names), **sizes.figures}
     return whole.result(len(names), figures), whole.facts
 

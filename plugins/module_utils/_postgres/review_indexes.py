@@ -15,8 +15,9 @@ from .._core.result import Finding
 from .._core.sizes import format_size
 from . import catalog_indexes
 from .bloat import CANNOT_MEASURE, BloatMeter
-from .connection import StatementError, quote
-from .reviewing import CannotLook, Look, Unmeasured, some
+from .connection import quote
+from .review_measure import measure
+from .reviewing import CannotLook, Look, some
 
 _PG15 = 150000
 
@@ -157,16 +158,18 @@ def invalid_indexes(look: Look) -> t.Iterator[Finding]:
 def bloated_indexes(look: Look) -> t.Iterator[Finding]:
     limits = look.thresholds
     meter = look.once("meter", lambda: BloatMeter(look.conn))
-    blind, unmeasured = [], Unmeasured()
-    for index in sorted(look.indexes(), key=lambda index: -index.bytes):
-        if index.method != "btree" or not index.valid or index.bytes < limits.minimum_bytes:
+    large = [
+        index
+        for index in sorted(look.indexes(), key=lambda index: -index.bytes)
+        if index.method == "btree" and index.valid and index.bytes >= limits.minimum_bytes
+    ]
+    measured = measure(look, {index.oid: meter.sql(index) for index in large})
+    blind = []
+    for index in large:
+        rows = measured.rows(index.oid, index.label)
+        if rows is None:
             continue
-        look.hurry()
-        try:
-            bloat = meter.look(index)
-        except StatementError as exc:
-            unmeasured.note(look, index.oid, index.label, exc)
-            continue
+        bloat = meter.judge(index, rows)
         if bloat.percent is None:
             blind.append(f"{index.label} ({bloat.reason})")
         elif bloat.percent >= limits.bloat_percent:
@@ -174,6 +177,6 @@ def bloated_indexes(look: Look) -> t.Iterator[Finding]:
             action = f"REINDEX INDEX CONCURRENTLY {index.sql_name}"
             value = round(bloat.percent, 1)
             yield look.finding("bloat", "medium", index.label, message, action, value, limits.bloat_percent)
-    unmeasured.conclude()
+    measured.conclude()
     if blind:
         raise CannotLook(f"bloat of {len(blind)} indexes: {some(blind, 1)}", CANNOT_MEASURE)

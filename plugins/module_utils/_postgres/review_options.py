@@ -30,7 +30,7 @@ NUMBERS = (
     "growth_percent",
     "growth_bytes",
 )
-DURATIONS = ("transaction_age", "blocked_after", "unused_after", "replication_lag", "check_timeout")
+DURATIONS = ("transaction_age", "blocked_after", "unused_after", "replication_lag", "check_timeout", "yield_after")
 
 
 def standby_logins(given: t.Sequence[t.Mapping[str, t.Any]], login: Login) -> list[Login]:

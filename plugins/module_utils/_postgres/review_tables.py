@@ -14,9 +14,10 @@ from .._core.result import Finding
 from .._core.sizes import format_size
 from . import catalog_tables
 from .catalog_tables import PARTITIONED, Table
-from .connection import StatementError, quote
+from .connection import quote
+from .review_measure import measure
 from .review_server import STOPS_AT, is_behind, wraparound_severity
-from .reviewing import CannotLook, Look, Unmeasured, some
+from .reviewing import CannotLook, Look, some
 
 _PG14 = 140000
 
@@ -124,16 +125,13 @@ def table_bloat(look: Look) -> t.Iterator[Finding]:
         labels = [table.label for table, _fillfactor in candidates]
         reason = f"the free space of {len(labels)} tables is not measured: {some(labels)}"
         raise CannotLook(reason, _what_is_missing(look))
-    unmeasured = Unmeasured()
+    sql = "SELECT table_len, approx_free_percent::float8 FROM {}({}::oid::pg_catalog.regclass)"
+    measured = measure(look, {table.oid: sql.format(function, table.oid) for table, _fillfactor in candidates})
     for table, fillfactor in candidates:
-        try:
-            size, percent = look.query(
-                f"SELECT table_len, approx_free_percent::float8 FROM {function}(%s::oid::regclass)",  # noqa: S608
-                (table.oid,),
-            )[0]
-        except StatementError as exc:
-            unmeasured.note(look, table.oid, table.label, exc)
+        rows = measured.rows(table.oid, table.label)
+        if rows is None:
             continue
+        size, percent = rows[0]
         wasted = max(0.0, percent - (100 - fillfactor))
         if size >= limits.minimum_bytes and wasted >= limits.table_bloat_percent:
             message = f"{wasted:.0f} % of its {format_size(size)} are free space, by pgstattuple_approx"
@@ -143,7 +141,7 @@ def table_bloat(look: Look) -> t.Iterator[Finding]:
             )
             limit = limits.table_bloat_percent
             yield look.finding("table_bloat", "medium", table.label, message, action, round(wasted, 1), limit)
-    unmeasured.conclude()
+    measured.conclude()
 
 
 def _worth_measuring(look: Look) -> list[tuple[Table, int]]:

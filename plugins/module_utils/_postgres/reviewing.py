@@ -16,7 +16,7 @@ import typing as t
 
 from .._core.result import Finding
 from . import catalog_indexes, catalog_tables, sessions
-from .connection import PostgresError, StatementError, query, quote, server_version
+from .connection import Login, PostgresError, query, quote, server_version
 
 _FLOOR_MILLISECONDS = 1000
 
@@ -48,6 +48,7 @@ class Thresholds:
     growth_percent: int = 50
     growth_bytes: int = 1024**3
     check_timeout: int = 30
+    yield_after: int = 2
 
 
 class CannotLook(Exception):
@@ -67,6 +68,7 @@ class Look:
     database: str
     thresholds: Thresholds
     facts: dict[str, t.Any]
+    login: Login
     _memory: dict[str, t.Any] = dataclasses.field(default_factory=dict)
     _deadline: float = 0.0
     _limit: float = 0.0
@@ -78,12 +80,17 @@ class Look:
         self._deadline = time.monotonic() + self.thresholds.check_timeout
         self._limit = 0.0
 
+    @property
+    def seconds_left(self) -> float:
+        """Of the check's time."""
+        return self._deadline - time.monotonic()
+
     def hurry(self) -> None:
         """Give the next statement what is left of the check's time.
 
         :raises PostgresError: when nothing is left.
         """
-        left = self._deadline - time.monotonic()
+        left = self.seconds_left
         if left <= 0:
             raise PostgresError(f"check timeout: not done after {self.thresholds.check_timeout} s")
         if self._limit and left > self._limit * _STILL_GOOD:
@@ -151,28 +158,6 @@ class Look:
     ) -> Finding:
         where = f"{self.database}: {subject}" if self.database and subject != self.database else subject
         return Finding(f"postgres.review.{what}", severity, where, message, value, limit, action)
-
-
-class Unmeasured:
-    """Objects that could not be measured because somebody held a lock; told at the end, after what could be."""
-
-    def __init__(self) -> None:
-        self._told: list[str] = []
-
-    def note(self, look: Look, oid: int, label: str, exc: StatementError) -> None:
-        """Remember one that failed; one that was dropped meanwhile is forgotten.
-
-        :raises StatementError: again, when it is more than this one object that does not work.
-        """
-        if exc.connection_lost or exc.sqlstate == "57014":  # query_canceled: the time of the check is over
-            raise exc
-        if not look.is_gone(oid):
-            self._told.append(f"{label}: {exc}")
-
-    def conclude(self) -> None:
-        """:raises PostgresError: when there was any."""
-        if self._told:
-            raise PostgresError(f"{len(self._told)} could not be measured, first of all {self._told[0]}")
 
 
 Check = t.Callable[[Look], t.Iterable[Finding]]

@@ -50,12 +50,22 @@ class Session:
     """A connection for maintenance; use as a context manager."""
 
     def __init__(self, login: Login, database: str, task: str, politeness: Politeness, budget: Budget) -> None:
+        self._begin(connect(login, database, application_suffix(task)), task, politeness, budget)
+
+    @classmethod
+    def over(cls, conn: t.Any, task: str, politeness: Politeness, budget: Budget) -> Session:
+        """A session over somebody's connection, which keeps its settings and stays open: no context manager."""
+        session = cls.__new__(cls)
+        session._begin(conn, task, politeness, budget)
+        return session
+
+    def _begin(self, conn: t.Any, task: str, politeness: Politeness, budget: Budget) -> None:
         self.politeness = politeness
         self.budget = budget
         self.task = task
         self.looks_after_connection = False
-        self.conn = connect(login, database, application_suffix(task))
-        self.version = server_version(self.conn)
+        self.conn = conn
+        self.version = server_version(conn)
 
     def __enter__(self) -> Session:
         query(self.conn, f"{self.setup}; SET statement_timeout = 0")
