@@ -49,7 +49,10 @@ def layers() -> list[Layer]:
     boxes = tuple(system.containers())
     scenario = os.environ.get("SCENARIO", "")
     integration = (*_PYTEST, "tests/integration")
-    cores = [_older_core("2.16", (3, 10), (3, 12), host, boxes), _older_core("2.18", (3, 11), (3, 13), host, boxes)]
+    cores = [
+        _older_core("2.16", (3, 10), (3, 12), _core_tests(), host, boxes),
+        _older_core("2.18", (3, 11), (3, 13), _playbook_tests(), host, boxes),
+    ]
     molecule = ("tests/bed/molecule", *scenario.split())
     return [
         Layer("images", "images", ("tests/bed/build", *_images(cores)), needs=boxes, timeout=30 * _MINUTE),
@@ -83,15 +86,16 @@ def _older_core(
     core: str,
     first: tuple[int, int],
     last: tuple[int, int],
+    tests: list[str],
     host: tuple[system.Need, ...],
     boxes: tuple[system.Need, ...],
 ) -> Layer:
     """Tests under another ansible-core: here, or in Debian 12 where this Python is too new for it."""
     name = f"core-{core}"
     if first <= sys.version_info[:2] <= last:
-        return Layer(name, "cores", (*_PYTEST, *_core_tests()), venv=name, needs=host)
+        return Layer(name, "cores", (*_PYTEST, *tests), venv=name, needs=host)
     env = {"STEWARD_CORE_IMAGE": "core12", "STEWARD_CORE_REQUIREMENTS": f"requirements/{name}.txt"}
-    command = ("tests/bed/run-core-tests", "--color=no", *_core_tests())
+    command = ("tests/bed/run-core-tests", "--color=no", *tests)
     return Layer(name, "cores", command, needs=boxes, after="images", env=env)
 
 
@@ -100,6 +104,12 @@ def _core_tests() -> list[str]:
     elsewhere = _elsewhere("promtool", "browser")
     database = [name for name in _integration_tests() if re.search(_DATABASE_ALONE, name)]
     return ["tests/unit", "tests/integration", *(f"--ignore={name}" for name in sorted({*elsewhere, *database}))]
+
+
+def _playbook_tests() -> list[str]:
+    """For a core between two others on which all that can depend on it is run: what its own programs do."""
+    names = set(_elsewhere("ansible-playbook")) - set(_elsewhere("promtool", "browser"))
+    return ["tests/unit", *sorted(names)]
 
 
 def _in_containers(boxes: tuple[system.Need, ...]) -> list[Layer]:
