@@ -258,7 +258,7 @@ def test_a_login_that_is_no_superuser(server, backups):
     try:
         answer = backups.back_up(login_user="plain", login_password="plain words", databases=["own"])
         assert answer["verdict"] == "findings", answer
-        assert [finding["id"] for finding in answer["findings"]] == ["backup-no-passwords"]
+        assert [finding["id"] for finding in answer["findings"]] == ["backup-no-passwords", "backup-no-server-files"]
         assert not backups.verify()["failed"]
     finally:
         server.run_sql("DROP DATABASE own")

@@ -20,6 +20,7 @@ from .._core.suggest import InputError, refuse_unknown
 from . import contents
 from .backup_sets import BackupSet, damaged_files
 from .connection import Login, PostgresError, connect, query
+from .dump import Tools
 
 #: A job that runs at the same minute every day must not find its last run a little too young.
 _SLACK_PART = 10
@@ -29,6 +30,8 @@ _MOST_SLACK = 12 * 3600
 _SHARE = {"none": 1.2}
 _COMPRESSED_SHARE = 0.5
 _GROWTH = 1.1
+#: A table that pg_dump has written and zstd not yet compressed lies there twice.
+_LAST_CLEAR_FILE = 0.5
 
 _ALL = "SELECT datname, datallowconn, datistemplate FROM pg_database ORDER BY 1"
 
@@ -75,6 +78,11 @@ def choose_databases(conn: t.Any, wanted: t.Sequence[str]) -> tuple[list[str], l
     return list(dict.fromkeys(wanted)), []
 
 
+def all_databases(conn: t.Any) -> list[str]:
+    """What a server has beside PostgreSQL's own templates."""
+    return [name for name, _connectable, _template in query(conn, _ALL) if name not in ("template0", "template1")]
+
+
 def due_after(period: int) -> float:
     """The age at which something that is wanted every `period` seconds is due again."""
     return period - min(period / _SLACK_PART, _MOST_SLACK)
@@ -118,7 +126,7 @@ def _why_not_good(backup: BackupSet, max_age: int, now: datetime.datetime) -> st
 
 
 def plan(
-    login: Login, databases: t.Sequence[str], reason: str, sets: t.Sequence[BackupSet], compression: str
+    login: Login, databases: t.Sequence[str], reason: str, sets: t.Sequence[BackupSet], tools: Tools
 ) -> list[Planned]:
     """What is to be dumped, with estimates from the last backup of each database where there is one."""
     planned = []
@@ -131,7 +139,9 @@ def plan(
             seconds = round(last["duration_seconds"] * grown, 1)
             planned.append(Planned(database, why, stored, int(last["dump_bytes"] * grown), seconds))
         else:
-            share = _SHARE.get(compression, _COMPRESSED_SHARE)
+            share = _SHARE.get(tools.compression.method, _COMPRESSED_SHARE)
+            if tools.compression.zstd and not tools.seal:
+                share += _LAST_CLEAR_FILE
             planned.append(Planned(database, why, stored, int(stored * share), None))
     return planned
 
