@@ -118,10 +118,10 @@ options:
   io_class:
     description:
       - How the verification gives way to others at the disk, in the words of C(ionice), where that program is there.
-        V(best-effort) is the lowest level of that class.
+        V(best-effort) is the lowest level of that class; V(idle) may wait for very long where the disk is busy.
     type: str
     choices: [idle, best-effort, none]
-    default: idle
+    default: best-effort
   bin_dir:
     description:
       - Directory of PostgreSQL's programs. Empty means they are found by the version that the backup was made of.
@@ -264,7 +264,7 @@ def main() -> None:
             run_as={"type": "str", "default": ""},
             jobs={"type": "int", "default": 2},
             nice={"type": "int", "default": 10},
-            io_class={"type": "str", "choices": ["idle", "best-effort", "none"], "default": "idle"},
+            io_class={"type": "str", "choices": ["idle", "best-effort", "none"], "default": "best-effort"},
             bin_dir={"type": "path", "default": ""},
         ),
         supports_check_mode=True,

@@ -30,8 +30,6 @@ _MOST_SLACK = 12 * 3600
 _SHARE = {"none": 1.2}
 _COMPRESSED_SHARE = 0.5
 _GROWTH = 1.1
-#: A table that pg_dump has written and zstd not yet compressed lies there twice.
-_LAST_CLEAR_FILE = 0.5
 
 _ALL = "SELECT datname, datallowconn, datistemplate FROM pg_database ORDER BY 1"
 
@@ -131,31 +129,32 @@ def plan(
     """What is to be dumped, with estimates from the last backup of each database where there is one."""
     planned = []
     for database in databases:
-        stored, unknown = _stored_bytes(login, database)
+        stored, largest, unknown = _stored_bytes(login, database)
+        # A table that pg_dump has written and the program zstd not yet compressed lies there in clear.
+        clear = largest if tools.compression.zstd and not tools.seal else 0
         why = f"{reason} (its size is unknown: {unknown})" if unknown else reason
         last = _last_entry(sets, database)
         if last:
             grown = _GROWTH * max(1.0, stored / max(1, last.get("stored_bytes", stored)))
             seconds = round(last["duration_seconds"] * grown, 1)
-            planned.append(Planned(database, why, stored, int(last["dump_bytes"] * grown), seconds))
+            planned.append(Planned(database, why, stored, int(last["dump_bytes"] * grown) + clear, seconds))
         else:
             share = _SHARE.get(tools.compression.method, _COMPRESSED_SHARE)
-            if tools.compression.zstd and not tools.seal:
-                share += _LAST_CLEAR_FILE
-            planned.append(Planned(database, why, stored, int(stored * share), None))
+            planned.append(Planned(database, why, stored, int(stored * share) + clear, None))
     return planned
 
 
-def _stored_bytes(login: Login, database: str) -> tuple[int, str]:
-    """The size to dump, or why it is unknown: the dump itself will tell whether the database is gone or closed."""
+def _stored_bytes(login: Login, database: str) -> tuple[int, int, str]:
+    """The size to dump and of the largest table, or why they are unknown: the dump will tell whether the database
+    is gone or closed."""
     try:
         conn = connect(login, database, "backup")
         try:
-            return contents.stored_bytes(conn), ""
+            return (*contents.stored_bytes(conn), "")
         finally:
             conn.close()
     except PostgresError as exc:
-        return 0, str(exc)
+        return 0, 0, str(exc)
 
 
 def _last_entry(sets: t.Sequence[BackupSet], database: str) -> dict[str, t.Any] | None:

@@ -43,7 +43,7 @@ SELECT to_jsonb(d), pg_get_userbyid(d.datdba), pg_encoding_to_char(d.encoding), 
 FROM pg_database d WHERE d.datname = current_database()"""
 
 _STORED_BYTES = """
-SELECT coalesce(sum(pg_table_size(c.oid)), 0)::bigint
+SELECT coalesce(sum(pg_table_size(c.oid)), 0)::bigint, coalesce(max(pg_table_size(c.oid)), 0)
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind = 'r' AND (n.nspname = 'pg_catalog' AND c.relname = 'pg_largeobject'
   OR n.nspname !~ '^pg_' AND n.nspname <> 'information_schema')"""
@@ -125,16 +125,18 @@ def tables(conn: t.Any, with_unlogged: bool = True) -> list[tuple[str, str]]:
     return list(query(conn, _TABLES, {"kinds": kinds}))
 
 
-def stored_bytes(conn: t.Any) -> int:
-    """The size of what a dump has to carry: tables and large objects without indexes and catalog.
+def stored_bytes(conn: t.Any) -> tuple[int, int]:
+    """The size of what a dump has to carry, tables and large objects without indexes and catalog; and of the largest.
 
     Where somebody holds a table locked, even looking at its size waits: then it is the size of the whole database.
     """
     try:
         query(conn, "SELECT set_config('lock_timeout', '1s', false)")
-        return int(query(conn, _STORED_BYTES)[0][0])
+        ((whole, largest),) = query(conn, _STORED_BYTES)
+        return int(whole), int(largest)
     except StatementError:
-        return int(query(conn, "SELECT pg_database_size(current_database())")[0][0])
+        ((whole,),) = query(conn, "SELECT pg_database_size(current_database())")
+        return int(whole), int(whole)
 
 
 def large_objects(conn: t.Any) -> int:

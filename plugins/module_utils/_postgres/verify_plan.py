@@ -38,7 +38,7 @@ class Settings:
     run_as: str = ""
     jobs: int = 2
     nice: int = 10
-    io_class: str = "idle"
+    io_class: str = "best-effort"
     bin_dir: str = ""
     identity_file: str = ""
     public_key: str = ""
