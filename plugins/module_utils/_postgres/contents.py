@@ -64,7 +64,7 @@ WHERE oid IN (SELECT reltablespace FROM pg_class
 ORDER BY 1"""
 
 # Rows have no order, so their hashes are added up. "x.*" is the whole row even where a column has the alias's name.
-_ROWS_CHECKSUM = 'sum(hashtextextended((steward_row.*)::text COLLATE pg_catalog."C", 0)::numeric)::text'
+_ROWS_CHECKSUM = 'coalesce(sum(hashtextextended((steward_row.*)::text COLLATE pg_catalog."C", 0)::numeric), 0)::text'
 
 _LARGE_OBJECTS_CHECKSUM = """
 SELECT coalesce(sum(hashtextextended(oid::text || ':' || encode(sha256(lo_get(oid)), 'hex'), 0)::numeric), 0)::text
