@@ -19,8 +19,8 @@ _PARTS = sum(_SHARES.values())
 
 _SENTENCES = """CREATE TABLE sentences AS
 SELECT id, string_agg(word, ' ') AS text FROM (
-  SELECT id, (ARRAY['the','order','customer','has','been','sent','paid','returned','to','from','address','please','call',
-    'back','invoice','number','delivery','late','thank','you','for','your','reply','we','will','look','into','it'])
+  SELECT id, (ARRAY['the','order','customer','has','been','sent','paid','returned','to','from','address','please',
+    'call','back','invoice','number','delivery','late','thank','you','for','your','reply','we','will','look','into','it'])
     [1 + (hashint8(id * 31 + n)::bigint + 2147483648) % 28] AS word
   FROM generate_series(0, 19999) AS id, generate_series(1, 14) AS n) AS words
 GROUP BY id"""

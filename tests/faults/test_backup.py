@@ -257,3 +257,10 @@ def test_a_clock_that_was_wrong_does_not_stop_backups(backups):
     answer = backups.back_up()
     assert answer["changed"]
     assert "a clock was wrong" in answer["planned"][0]["reason"]
+    # The one of the future is neither the newest nor young: it is told, and the true newest is proved.
+    assert not backups.back_up()["changed"]
+    proved = backups.verify()
+    assert proved["backup"] == answer["backup"]
+    (finding,) = [one for one in proved["findings"] if one["id"] == "backup-in-the-future"]
+    assert finding["subject"] == "21000101T000000Z"
+    assert proved["pruned"] == []

@@ -18,7 +18,7 @@ from .._core.durations import format_duration
 from .._core.sizes import format_size
 from .._core.suggest import InputError, refuse_unknown
 from . import contents
-from .backup_sets import BackupSet, damaged_files
+from .backup_sets import BackupSet, damaged_files, until
 from .connection import Login, PostgresError, connect, query
 from .dump import Tools
 
@@ -92,7 +92,10 @@ def why_due(
     """Why a backup is due, or an empty text when each wanted database has one that is young and not known to be bad."""
     if not sets:
         return "there is no backup yet"
-    newest = sets[-1]
+    begun = until(sets, now)
+    if not begun:
+        return f"the newest backup {sets[-1].name} bears a date in the future: a clock was wrong"
+    sets, newest = begun, begun[-1]
     if newest.damage:
         return f"the newest backup is not usable: {newest.damage}"
     ours = [backup for backup in sets if not backup.damage and backup.manifest["server"]["system_identifier"] == system]
@@ -115,8 +118,6 @@ def why_due(
 
 def _why_not_good(backup: BackupSet, max_age: int, now: datetime.datetime) -> str:
     age = (now - backup.started).total_seconds()
-    if age < 0:
-        return f"the newest backup {backup.name} bears a date in the future: a clock was wrong"
     if age >= due_after(max_age):
         return f"the newest backup {backup.name} is {format_duration(age)} old"
     damaged = damaged_files(backup, by_hash=False)

@@ -34,6 +34,9 @@ FORMAT = 1
 #: The dumps must be decrypted or decompressed by another program before pg_restore can read them.
 FORMAT_OF_WRAPPED = 2
 
+#: Clocks of two hosts may differ a little.
+_CLOCKS_DIFFER = datetime.timedelta(minutes=10)
+
 _NAME = re.compile(r"\d{8}T\d{6}Z")
 
 
@@ -100,6 +103,12 @@ def read_sets(path: str) -> list[BackupSet]:
     except OSError as exc:
         raise PostgresError(f"cannot read the backups in {path}: {exc.strerror}") from exc
     return [_read_set(name, os.path.join(path, name)) for name in names if _NAME.fullmatch(name)]
+
+
+def until(sets: t.Sequence[BackupSet], now: datetime.datetime) -> list[BackupSet]:
+    """Those that were begun by now. One that bears a date in the future was made while a clock was wrong: nobody knows
+    how old it is, so it can neither be the newest nor stand in for a younger one."""
+    return [backup for backup in sets if backup.started <= now + _CLOCKS_DIFFER]
 
 
 def _read_set(name: str, path: str) -> BackupSet:

@@ -11,6 +11,7 @@ that no disk ever holds it in clear.
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import os
 import re
@@ -31,6 +32,11 @@ _SHOWN = 16
 
 # What age says when the file is to blame. All else is said of the key, or of this host.
 _SPOILT_FILE = ("failed to decrypt and authenticate payload", "unexpected EOF", "failed to read header", "bad header")
+
+
+_LONGEST_IDENTITY = 1 << 20
+_WITH_PASSPHRASE = (b"age-encryption.org/v1", b"AGE ENCRYPTED FILE", b"ENCRYPTED")
+_OPENSSH = re.compile(rb"-----BEGIN OPENSSH PRIVATE[ ]KEY-----([A-Za-z0-9+/=\s]+)-----END")
 
 
 class NoKey(PostgresError):
@@ -126,14 +132,25 @@ def find_key(identity_file: str) -> Key | None:
     if not identity_file:
         return None
     try:
-        with open(identity_file, "rb"):
-            pass
+        with open(identity_file, "rb") as handle:
+            written = handle.read(_LONGEST_IDENTITY)
     except OSError as exc:
         raise NoKey(f"identity_file: {identity_file} cannot be read: {exc.strerror}") from exc
+    if _has_passphrase(written):
+        # age would ask for it at a terminal, and wait there.
+        raise NoKey(f"identity_file: {identity_file} is protected by a passphrase, which nobody is there to type")
     try:
         return Key(_program("identity_file"), identity_file)
     except PostgresError as exc:
         raise NoKey(str(exc)) from exc
+
+
+def _has_passphrase(key: bytes) -> bool:
+    ssh = _OPENSSH.search(key)
+    if ssh:
+        # The name of the function that makes a key out of the passphrase stands in clear at the beginning.
+        return b"bcrypt" in base64.b64decode(b"".join(ssh.group(1).split()))[:100]
+    return any(sign in key for sign in _WITH_PASSPHRASE)
 
 
 def _program(option: str) -> str:

@@ -16,7 +16,7 @@ import typing as t
 
 from .._core.durations import format_duration
 from .._core.suggest import InputError
-from .backup_sets import BackupSet
+from .backup_sets import BackupSet, until
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,14 +82,18 @@ def judge(sets: t.Sequence[BackupSet], now: datetime.datetime, policy: Policy) -
     each major version of PostgreSQL, for the host that restores it may have the programs of an older one. Without any
     proved backup nothing goes.
     """
-    proved = sorted((backup for backup in sets if backup.is_verified), key=lambda backup: backup.started)
+    begun = until(sets, now)
+    proved = sorted((backup for backup in begun if backup.is_verified), key=lambda backup: backup.started)
     why: dict[str, str] = {}
     if not proved:
         why = {backup.name: "no backup is verified yet" for backup in sets}
     else:
         why.update(_by_periods(proved, policy))
         why.update(_by_age(sets, now, policy.seconds))
-        why.update(_always(sets, proved))
+        why.update(_always(begun, proved))
+        why.update(
+            {backup.name: "it bears a date in the future: a clock was wrong" for backup in sets if backup not in begun}
+        )
     why.update(
         {backup.name: f"pinned{': ' + backup.pinned if backup.pinned else ''}" for backup in sets if backup.is_pinned}
     )

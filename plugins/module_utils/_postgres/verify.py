@@ -20,7 +20,7 @@ from .._core.suggest import InputError
 from .backup import LOCK as BACKUP_LOCK
 from .backup import describe, diff_of
 from .backup_plan import age_of
-from .backup_sets import REFUTED, VERIFIED, BackupSet, declare, read_sets, remove_partials, remove_set
+from .backup_sets import REFUTED, VERIFIED, BackupSet, declare, read_sets, remove_partials, remove_set, until
 from .connection import PostgresError, one_line
 from .durable import Busy, lock
 from .encryption import find_key
@@ -77,18 +77,31 @@ def verify(settings: Settings, check: bool, outcome: Outcome) -> Result:
         work = plan_work(sets, settings, utc_now())
         outcome.backup = work.newest.path
         if not work.is_due:
-            return _nothing_to_do(sets, settings, outcome)
+            return _with_wrong_clocks(sets, _nothing_to_do(sets, work.newest, settings, outcome))
         if check:
-            return _foretell(sets, work, settings, outcome)
+            return _with_wrong_clocks(sets, _foretell(sets, work, settings, outcome))
         with lock(os.path.join(settings.path, LOCK), _LOCK_PATIENCE):
-            return _Run(settings, outcome).go(work)
+            return _with_wrong_clocks(sets, _Run(settings, outcome).go(work))
     except (PostgresError, InputError, Busy, OSError) as exc:
         # What could not be looked at is neither proved nor refuted.
         return Result("unknown", "the backup could not be verified", one_line(exc))
 
 
-def _nothing_to_do(sets: t.Sequence[BackupSet], settings: Settings, outcome: Outcome) -> Result:
-    newest = sets[-1]
+def _with_wrong_clocks(sets: t.Sequence[BackupSet], result: Result) -> Result:
+    """The result, and a finding for each backup that bears a date in the future."""
+    begun = until(sets, utc_now())
+    message = "it bears a date in the future, for a clock was wrong; it counts for nothing and is kept until that date"
+    action = "set the clock, and remove the backup when younger ones are verified"
+    wrong = [
+        Finding("backup-in-the-future", "medium", backup.name, message, action=action)
+        for backup in sets
+        if backup not in begun
+    ]
+    verdict = "findings" if wrong and result.verdict == "ok" else result.verdict
+    return dataclasses.replace(result, verdict=verdict, findings=(*result.findings, *wrong))
+
+
+def _nothing_to_do(sets: t.Sequence[BackupSet], newest: BackupSet, settings: Settings, outcome: Outcome) -> Result:
     outcome.keep(judge(sets, utc_now(), settings.retention).reasons())
     proof = newest.verified or {}
     age = (utc_now() - parse_time(proof["verified"])).total_seconds()
@@ -119,7 +132,7 @@ def _foretell(sets: t.Sequence[BackupSet], work: Work, settings: Settings, outco
         for backup, why in due
     ]
     # Nothing goes without a new proof of the newest.
-    judgement = judge_if_proved(sets, settings.retention, utc_now())
+    judgement = judge_if_proved(sets, work.newest, settings.retention, utc_now())
     going = judgement.expired if work.why_newest else ()
     outcome.keep(judgement.reasons())
     outcome.pruned = [backup.name for backup in going]

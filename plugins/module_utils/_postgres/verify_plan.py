@@ -17,7 +17,7 @@ from .._core.clock import parse_time
 from .._core.durations import format_duration
 from .._core.suggest import InputError
 from .backup_plan import due_after
-from .backup_sets import BackupSet, damaged_files
+from .backup_sets import BackupSet, damaged_files, until
 from .retention import Judgement, Policy, judge
 
 #: How a statement beside the manifest says as what a backup was proved.
@@ -69,15 +69,18 @@ class Work:
 
 def plan_work(sets: t.Sequence[BackupSet], settings: Settings, now: datetime.datetime) -> Work:
     """:param sets: all backups, oldest first; one at least."""
-    newest = sets[-1]
+    newest = (until(sets, now) or list(sets))[-1]
     why_older = _why_older(sets, settings.older_every, now)
-    older = _choose_older(sets, settings, now) if why_older else None
+    older = _choose_older(sets, newest, settings, now) if why_older else None
     return Work(newest, _why_newest(newest, settings, now), older, why_older if older else "")
 
 
-def judge_if_proved(sets: t.Sequence[BackupSet], policy: Policy, now: datetime.datetime) -> Judgement:
+def judge_if_proved(
+    sets: t.Sequence[BackupSet], newest: BackupSet, policy: Policy, now: datetime.datetime
+) -> Judgement:
     """What would become of the backups if the newest one passed."""
-    return judge([*sets[:-1], dataclasses.replace(sets[-1], verified={"verified": ""}, refuted=None)], now, policy)
+    passed = dataclasses.replace(newest, verified={"verified": ""}, refuted=None)
+    return judge([passed if backup is newest else backup for backup in sets], now, policy)
 
 
 def _why_newest(newest: BackupSet, settings: Settings, now: datetime.datetime) -> str:
@@ -113,9 +116,12 @@ def _why_older(sets: t.Sequence[BackupSet], every: int, now: datetime.datetime) 
     return f"the last time that an older backup was verified is {format_duration(abs(age))} ago"
 
 
-def _choose_older(sets: t.Sequence[BackupSet], settings: Settings, now: datetime.datetime) -> BackupSet | None:
-    """One that is to stay, for there is no use in proving what is removed afterwards."""
-    kept = judge_if_proved(sets, settings.retention, now).reasons()
-    choice = [backup for backup in sets[:-1] if backup.name in kept and not backup.damage]
+def _choose_older(
+    sets: t.Sequence[BackupSet], newest: BackupSet, settings: Settings, now: datetime.datetime
+) -> BackupSet | None:
+    """One that is to stay, for there is no use in proving what is removed afterwards, and that is not known as bad."""
+    kept = judge_if_proved(sets, newest, settings.retention, now).reasons()
+    others = [backup for backup in sets if backup is not newest and backup.name in kept]
+    choice = [backup for backup in others if not backup.damage and not backup.refuted]
     chance: random.Random = random.Random(settings.seed) if settings.seed else random.SystemRandom()  # noqa: S311
     return chance.choice(choice) if choice else None

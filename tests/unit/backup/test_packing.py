@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import pathlib
 import shutil
@@ -156,6 +157,19 @@ def test_an_ssh_key_is_a_recipient_too(tmp_path):
     subprocess.run([program, "-q", "-t", "ed25519", "-N", "", "-f", str(tmp_path / "id")], check=True)
     find_seal([(tmp_path / "id.pub").read_text().strip()]).write(b"words", str(tmp_path / "sealed"))
     assert find_key(str(tmp_path / "id")).read(str(tmp_path / "sealed")) == b"words"
+
+
+def test_a_key_with_a_passphrase_is_refused_for_nobody_can_type_it(tmp_path, key):
+    path, public = key
+    subprocess.run(["age", "-r", public, "-o", str(tmp_path / "wrapped"), path], check=True)
+    with pytest.raises(NoKey, match="wrapped is protected by a passphrase"):
+        find_key(str(tmp_path / "wrapped"))
+    head = b"openssh-key-v1\0\0\0\0\x0aaes256-ctr\0\0\0\x06bcrypt\0\0\0\x18"
+    words = "OPENSSH PRIVATE" + " KEY-----"
+    text = f"-----BEGIN {words}\n{base64.b64encode(head * 3).decode()}\n-----END {words}\n"
+    (tmp_path / "ssh").write_text(text)
+    with pytest.raises(NoKey, match="ssh is protected by a passphrase"):
+        find_key(str(tmp_path / "ssh"))
 
 
 def test_a_checksum_that_is_wrong_is_refused_by_age_itself():

@@ -107,6 +107,16 @@ def test_one_of_each_major_version_stays():
     assert [one.name for one in judgement.expired] == ["20250101T000000Z"]
 
 
+def test_one_of_the_future_takes_nobody_s_place():
+    """Were it the newest verified one, the true one would be behind it and could go."""
+    sets = [backup("20260101T000000Z"), backup("20260102T000000Z", verified=False), backup("21000101T000000Z")]
+    judgement = judge(sets, NOW, Policy())
+    assert judgement.reasons()["20260101T000000Z"] == "the newest verified one"
+    assert judgement.reasons()["20260102T000000Z"] == "newer than the newest verified one"
+    assert judgement.reasons()["21000101T000000Z"] == "it bears a date in the future: a clock was wrong"
+    assert judge(sets[2:], NOW, Policy()).expired == ()
+
+
 def test_a_number_below_zero_is_refused():
     with pytest.raises(InputError, match="keep_weekly is -1: give the number of weeks to keep, 0 for none"):
         Policy(weekly=-1)
