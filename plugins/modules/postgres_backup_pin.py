@@ -38,6 +38,8 @@ attributes:
     support: full
   diff_mode:
     support: full
+  idempotent:
+    support: full
 seealso:
   - module: steward.maintenance.postgres_backup_verify
 author:
