@@ -10,9 +10,9 @@ module: postgres_backup
 version_added: 0.1.0
 short_description: Back up PostgreSQL databases when no young backup of them is there
 description:
-  - Dumps each database with C(pg_dump) in directory format, the roles and tablespaces with C(pg_dumpall), and writes a
-    manifest with the SHA-256 of each file and the number of rows of each table, counted in the snapshot that was
-    dumped.
+  - Dumps each database with C(pg_dump) in directory format, the roles and tablespaces with C(pg_dumpall), saves the
+    server's settings and the files that say who may log in, and writes a manifest with the SHA-256 of each file and the
+    number of rows of each table, counted in the snapshot that was dumped.
   - A backup is a directory below O(path) that bears the moment it was begun, in UTC. It is written under a name that
     ends in C(.partial), and gets its final name when everything in it is on the disk. Backups that were there are never
     touched.
@@ -20,6 +20,8 @@ description:
     pass its verification. Otherwise nothing is done.
   - A database that is dropped meanwhile is left out and told. One that cannot be dumped fails the task, and the others
     still get their backup. A full disk or a lost server ends the run and leaves nothing behind.
+  - With O(recipients), everything but the manifest is encrypted with C(age) on its way from C(pg_dump) to the disk.
+    Each database is then one stream, dumped by one connection; several connections can restore it once it is decrypted.
   - Whether a backup can be restored is proved by M(steward.maintenance.postgres_backup_verify).
 options:
   path:
@@ -39,16 +41,79 @@ options:
     type: bool
     default: false
   jobs:
-    description: Tables of one database that are dumped at the same time. Each is a connection to the server.
+    description:
+      - Connections that dump at the same time, over all databases. A large database gets several, small ones one each.
+      - Each database that is being dumped takes two connections more, which hold its snapshot and count its rows.
     type: int
     default: 2
   compression:
     description:
-      - V(auto) is V(zstd) where the server's own C(pg_dump) has it (16 and newer, unless built without), else V(gzip).
+      - V(auto) is V(zstd) where the server's own C(pg_dump) has it (16 and newer, unless built without) or the program
+        C(zstd) is there, else V(gzip).
+      - The program C(zstd) compresses each file of a dump as soon as C(pg_dump) has written it. The largest table lies
+        there twice for a moment.
+      - V(lz4) is possible where C(pg_dump) has it.
       - V(none) is for file systems that compress.
     type: str
     choices: [auto, zstd, lz4, gzip, none]
     default: auto
+  recipients:
+    description:
+      - Public keys that the backup is encrypted to, C(age1...) or SSH keys. Each of the private keys opens it alone.
+      - The private keys belong on another host. A private key that is given here by mistake is refused and not shown.
+      - The manifest stays readable, with the names of databases, tables and roles, numbers of rows and checksums.
+    type: list
+    elements: str
+    default: []
+  signing_key:
+    description:
+      - File with a private key (RSA or elliptic curve, PEM, no passphrase) that the manifest is signed with, by
+        C(openssl dgst -sha256). The signature is C(manifest.sig).
+    type: path
+    default: ''
+  content_checksums:
+    description:
+      - Compute a checksum of the contents of each table too, in the snapshot that is dumped, so that the verification
+        can compare contents and not only numbers of rows. It reads every row once more.
+    type: bool
+    default: false
+  standby:
+    description:
+      - Dump from this standby to spare the primary, which is still asked for roles and settings. What is not given here
+        is as in the login of the primary.
+      - A standby that cannot be reached, belongs to another primary or lags more than O(standby_max_lag) is a finding,
+        and the primary is dumped instead.
+    type: dict
+    suboptions:
+      host:
+        description: Host name or address.
+        type: str
+      port:
+        description: Port.
+        type: int
+      user:
+        description: Role to log in as.
+        type: str
+      password:
+        description: Password of the role.
+        type: str
+      unix_socket:
+        description: Directory of the Unix socket.
+        type: str
+      service:
+        description: Section of a libpq service file.
+        type: str
+      ssl_mode:
+        description: What TLS is asked for, as in libpq's C(sslmode).
+        type: str
+        choices: [disable, allow, prefer, require, verify-ca, verify-full]
+      ca_cert:
+        description: File with the certificates of trusted authorities.
+        type: path
+  standby_max_lag:
+    description: The longest that the replay of O(standby) may be behind.
+    type: str
+    default: 5m
   lock_timeout:
     description: The longest to wait for a table that somebody holds locked.
     type: str
@@ -78,8 +143,11 @@ attributes:
     support: partial
     details:
       - With O(force=true) each run makes a backup.
+requirements:
+  - the program C(age), with O(recipients); C(openssl), with O(signing_key)
 seealso:
   - module: steward.maintenance.postgres_backup_verify
+  - module: steward.maintenance.postgres_backup_pin
 author:
   - The steward.maintenance authors (@steward)
 """
@@ -89,6 +157,15 @@ EXAMPLES = r"""
   steward.maintenance.postgres_backup:
     path: /var/backups/steward
     login_unix_socket: /var/run/postgresql
+  become: true
+  become_user: postgres
+
+- name: Back up with checksums of all contents, encrypted to two people
+  steward.maintenance.postgres_backup:
+    content_checksums: true
+    recipients:
+      - age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p
+      - ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIMdAj1cPyvGiU8TYmpw0/Fb2FfKbxJVGXm3NYCO/LsjJ ops
   become: true
   become_user: postgres
 
@@ -155,13 +232,15 @@ backup:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.steward.maintenance.plugins.module_utils._core.durations import parse_duration
 from ansible_collections.steward.maintenance.plugins.module_utils._core.outcome import finish
 from ansible_collections.steward.maintenance.plugins.module_utils._core.suggest import InputError
 from ansible_collections.steward.maintenance.plugins.module_utils._postgres.arguments import (
     DATABASES_ARGUMENT,
     LOGIN_ARGUMENTS,
+    STANDBY_ARGUMENT,
+    duration_from,
     login_from,
+    standby_from,
 )
 from ansible_collections.steward.maintenance.plugins.module_utils._postgres.backup import Outcome, Settings, back_up
 
@@ -171,11 +250,17 @@ def main() -> None:
         argument_spec=dict(
             LOGIN_ARGUMENTS,
             **DATABASES_ARGUMENT,
+            **STANDBY_ARGUMENT,
             path={"type": "path", "default": "/var/backups/steward"},
             max_age={"type": "str", "default": "1d"},
             force={"type": "bool", "default": False},
             jobs={"type": "int", "default": 2},
             compression={"type": "str", "choices": ["auto", "zstd", "lz4", "gzip", "none"], "default": "auto"},
+            # Public keys are no secret; but what somebody puts here by mistake may be, and must not be shown.
+            recipients={"type": "list", "elements": "str", "default": [], "no_log": True},
+            signing_key={"type": "path", "default": "", "no_log": False},  # a path
+            content_checksums={"type": "bool", "default": False},
+            standby_max_lag={"type": "str", "default": "5m"},
             lock_timeout={"type": "str", "default": "5m"},
             allow_standby={"type": "bool", "default": False},
             bin_dir={"type": "path", "default": ""},
@@ -187,13 +272,18 @@ def main() -> None:
         settings = Settings(
             path=params["path"],
             databases=tuple(params["databases"]),
-            max_age=parse_duration(params["max_age"]),
+            max_age=duration_from(params, "max_age"),
             force=params["force"],
             jobs=params["jobs"],
             compression=params["compression"],
-            lock_timeout=parse_duration(params["lock_timeout"]),
+            lock_timeout=duration_from(params, "lock_timeout"),
             allow_standby=params["allow_standby"],
             bin_dir=params["bin_dir"] or "",
+            recipients=tuple(params["recipients"]),
+            content_checksums=params["content_checksums"],
+            signing_key=params["signing_key"] or "",
+            standby=standby_from(params),
+            standby_max_lag=duration_from(params, "standby_max_lag"),
         )
     except InputError as exc:
         module.fail_json(msg=str(exc))

@@ -11,12 +11,12 @@ import signal
 import time
 
 import pytest
-from support.backups import backups_of, processes_naming, remount, small_disk
+from support.backups import AgeKey, backups_of, processes_naming, remount, small_disk
 from support.postgres import PrivatePostgres, wait_for
 
 from ansible_collections.steward.maintenance.plugins.module_utils._postgres import backup_sets
 
-KILLS = 8
+KILLS = 20
 
 INCOMPRESSIBLE = """
 CREATE TABLE t AS
@@ -92,19 +92,25 @@ def test_missing_program(backups, tmp_path):
     assert not backups.path.exists()
 
 
-def test_full_disk(server, backups):
+@pytest.mark.parametrize("encrypted", [False, True], ids=["clear", "encrypted"])
+def test_full_disk(server, backups, tmp_path, encrypted):
     """The tables grow into something that does not compress: no estimate from before can know that."""
+    chosen = {"databases": ["big"], "compression": "gzip"}
+    if encrypted:
+        chosen["recipients"] = [AgeKey(tmp_path).public]
     server.run_sql("CREATE DATABASE big")
     try:
         server.run_sql("CREATE TABLE t AS SELECT repeat('x', 1000) AS v FROM generate_series(1, 12000)", "big")
         with small_disk(backups.path, "8m"):
-            assert not backups.back_up(databases=["big"])["failed"]
+            assert not backups.back_up(**chosen)["failed"]
             before = backups.tree()
             server.run_sql("DROP TABLE t", "big")
             server.run_sql(INCOMPRESSIBLE, "big")
-            answer = backups.back_up(databases=["big"], force=True)
+            answer = backups.back_up(force=True, **chosen)
             assert answer["verdict"] == "failed"
-            assert "No space left on device" in answer["reason"]
+            # The program that wrote is named, not the one that lost its reader.
+            assert answer["reason"].startswith("age" if encrypted else "pg_dump")
+            assert "no space left on device" in answer["reason"].lower()
             assert not answer["changed"]
             assert backups.partials() == []
             assert backups.tree() == before
@@ -251,3 +257,10 @@ def test_a_clock_that_was_wrong_does_not_stop_backups(backups):
     answer = backups.back_up()
     assert answer["changed"]
     assert "a clock was wrong" in answer["planned"][0]["reason"]
+    # The one of the future is neither the newest nor young: it is told, and the true newest is proved.
+    assert not backups.back_up()["changed"]
+    proved = backups.verify()
+    assert proved["backup"] == answer["backup"]
+    (finding,) = [one for one in proved["findings"] if one["id"] == "backup-in-the-future"]
+    assert finding["subject"] == "21000101T000000Z"
+    assert proved["pruned"] == []

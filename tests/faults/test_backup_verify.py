@@ -1,13 +1,11 @@
 # Copyright (c) 2026, The steward.maintenance authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is done to a backup or to its verification, and what must be said of it. 0 undetected."""
+"""What is done to a backup or to its verification, and what must be said of it."""
 
 from __future__ import annotations
 
-import json
 import os
-import pathlib
 import random
 import shutil
 import signal
@@ -15,14 +13,10 @@ import subprocess
 import time
 
 import pytest
-from support.backups import backups_of, processes_naming, small_disk
+from support.backups import backups_of, fit_manifest_to_files, processes_naming, rewrite, small_disk
 from support.postgres import PrivatePostgres
 
-from ansible_collections.steward.maintenance.plugins.module_utils._postgres import backup_sets
-
-FLIPS = 200
-TRUNCATIONS = 50
-KILLS = 6
+KILLS = 20
 
 
 @pytest.fixture(scope="module")
@@ -45,30 +39,6 @@ def test_no_backup_at_all(backups):
     answer = backups.verify()
     assert answer["verdict"] == "failed"
     assert answer["reason"] == f"there is no backup in {backups.path}"
-
-
-@pytest.mark.parametrize("compression", ["zstd", "lz4", "gzip", "none"])
-def test_bit_flips_and_truncations(backups, compression):
-    made = backups.back_up(compression=compression)
-    if made["failed"]:
-        assert "is not possible" in made["reason"]  # these programs do not offer it
-        return
-    assert not backups.verify()["failed"]
-    found = backup_sets.read_sets(str(backups.path))[0]
-    files = [os.path.join(found.path, entry["path"]) for entry in found.manifest["files"]]
-    chance = random.Random(compression)  # noqa: S311
-    undetected = []
-    for number in range(FLIPS + TRUNCATIONS):
-        path = chance.choice(files)
-        good = pathlib.Path(path).read_bytes()
-        position = chance.randrange(len(good))
-        bad = bytearray(good)
-        bad[position] ^= 1 << chance.randrange(8)
-        pathlib.Path(path).write_bytes(bytes(bad) if number < FLIPS else good[:position])
-        if not any(path in wrong for wrong in backup_sets.damaged_files(found, by_hash=True)):
-            undetected.append((path, position))
-        pathlib.Path(path).write_bytes(good)
-    assert undetected == []
 
 
 @pytest.mark.parametrize(
@@ -116,14 +86,6 @@ def test_a_proof_is_taken_back(backups):
     assert not (backups.sets()[0] / "refuted.json").exists()
 
 
-def rewrite(backups, change):
-    """A manifest that is consistent in itself, but not with what was dumped."""
-    backup = backup_sets.read_sets(str(backups.path))[0]
-    body = json.loads(json.dumps({name: value for name, value in backup.manifest.items() if name != "digest"}))
-    change(body)
-    backup_sets.write_manifest(backup.path, body)
-
-
 def shop(body):
     return next(entry for entry in body["databases"] if entry["name"] == "shop")
 
@@ -157,14 +119,7 @@ def test_a_dump_that_cannot_be_restored(backups):
     backups.back_up(databases=["shop"], compression="none")
     path = next(path for path in backups.sets()[0].glob("shop/*.dat") if path.name != "toc.dat")
     path.write_bytes(path.read_bytes()[:-1000])
-    spoiled = backup_sets.read_sets(str(backups.path))[0]
-
-    def change(body):
-        for entry in body["files"]:
-            place = os.path.join(spoiled.path, entry["path"])
-            entry.update(bytes=os.stat(place).st_size, sha256=backup_sets.sha256_of(place))
-
-    rewrite(backups, change)
+    fit_manifest_to_files(backups)
     answer = backups.verify()
     assert answer["verdict"] == "failed"
     assert "'shop'" in answer["reason"]

@@ -45,7 +45,7 @@ class Layer:
 
 def layers() -> list[Layer]:
     """All layers, in the order in which they are started: what is over soon, then what takes long."""
-    host = (system.GIT, system.POSTGRES, system.PROMTOOL, system.CHROMIUM)
+    host = (system.GIT, system.POSTGRES, system.AGE, system.ZSTD, system.PROMTOOL, system.CHROMIUM)
     boxes = tuple(system.containers())
     scenario = os.environ.get("SCENARIO", "")
     integration = (*_PYTEST, "tests/integration")

@@ -43,6 +43,8 @@ class Need:
 
 GIT = Need("git", "git")
 POSTGRES = Need("postgresql", "/usr/lib/postgresql/*/bin/initdb")
+AGE = Need("age", "age")
+ZSTD = Need("zstd", "zstd")
 PROMTOOL = Need("prometheus", "promtool")
 CHROMIUM = Need("chromium", "chromium chromium-browser google-chrome google-chrome-stable")
 

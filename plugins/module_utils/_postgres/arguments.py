@@ -8,6 +8,7 @@ Note that this module util is PRIVATE to the collection. It can have breaking ch
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import typing as t
 
@@ -36,6 +37,23 @@ LOGIN_ARGUMENTS: dict[str, dict[str, t.Any]] = {
 #: Documented by the fragment ``steward.maintenance._postgres.databases``.
 DATABASES_ARGUMENT: dict[str, dict[str, t.Any]] = {
     "databases": {"type": "list", "elements": "str", "default": []},
+}
+
+#: A second login, of a standby; documented by the module that takes it.
+STANDBY_ARGUMENT: dict[str, dict[str, t.Any]] = {
+    "standby": {
+        "type": "dict",
+        "options": {
+            "host": {"type": "str"},
+            "port": {"type": "int"},
+            "user": {"type": "str"},
+            "password": {"type": "str", "no_log": True},
+            "unix_socket": {"type": "str"},
+            "service": {"type": "str"},
+            "ssl_mode": {"type": "str", "choices": list(SSL_MODES)},
+            "ca_cert": {"type": "path"},
+        },
+    },
 }
 
 #: Documented by the fragment ``steward.maintenance._postgres.politeness``.
@@ -72,6 +90,18 @@ def login_from(params: t.Mapping[str, t.Any]) -> Login:
     )
 
 
+def standby_from(params: t.Mapping[str, t.Any]) -> Login | None:
+    """The login of the standby that is to be dumped; what it does not say is as in the login of the primary."""
+    given = {name: value for name, value in (params["standby"] or {}).items() if value not in (None, "")}
+    if not given:
+        return None
+    if not {"host", "unix_socket", "service"} & set(given):
+        raise InputError("standby: say where it is, with host, unix_socket or service")
+    # Its place is its own; who logs in, and how, is mostly the same.
+    elsewhere = dataclasses.replace(login_from(params), host="", unix_socket="", service="")
+    return dataclasses.replace(elsewhere, **given)
+
+
 def politeness_from(params: t.Mapping[str, t.Any]) -> Politeness:
     """How polite the work is to be.
 
@@ -96,6 +126,17 @@ def jobs_from(params: t.Mapping[str, t.Any]) -> int:
     :raises InputError: naming the argument, the value and what would be right.
     """
     return _at_least(params, "jobs", 1, _MOST_JOBS)
+
+
+def duration_from(params: t.Mapping[str, t.Any], name: str, empty: int | None = None) -> int:
+    """The seconds of an argument that is a duration.
+
+    :param empty: what an empty text means, where it means something.
+    :raises InputError: naming the argument, the value and what would be right.
+    """
+    if empty is not None and params[name] == "":
+        return empty
+    return _duration(params, name)
 
 
 def budget_from(params: t.Mapping[str, t.Any]) -> Budget:

@@ -9,30 +9,28 @@ Note that this module util is PRIVATE to the collection. It can have breaking ch
 from __future__ import annotations
 
 import dataclasses
-import datetime
 import os
-import time
 import typing as t
 
-from .._core.clock import stamp, utc_now, write_time
+from .._core.clock import utc_now
 from .._core.durations import format_duration
 from .._core.result import Finding, Result, ok_or_findings
 from .._core.sizes import format_size
 from .._core.suggest import InputError
-from .._core.version import COLLECTION_VERSION
 from . import contents
-from .backup_plan import Planned, age_of, choose_databases, plan, require_space, why_due
-from .backup_sets import FORMAT, PARTIAL, BackupSet, damaged_files, read_sets, remove_partials, write_manifest
-from .connection import Login, PostgresError, connect, one_line, query
-from .dump import DatabaseGone, Tools, dump_database, find_tools
-from .durable import Busy, files_below, flush, flush_tree, give_to_owner_of, lock, remove_tree, sha256_of
-from .globals import save_globals
+from .backup_plan import Planned, age_of, all_databases, choose_databases, plan, require_space, why_due
+from .backup_sets import BackupSet, damaged_files, read_sets, remove_partials
+from .backup_writing import BackupWriter
+from .connection import Login, PostgresError, connect, one_line
+from .dump import Tools, find_tools
+from .durable import Busy, lock
+from .encryption import find_seal
+from .signatures import check_signing_key
+from .sources import Source, choose_source
 
 LOCK = ".backup.lock"
-GLOBALS = "globals.sql"
 
 _LOCK_PATIENCE = 10
-_DISK_FULL = "No space left on device"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,6 +46,16 @@ class Settings:
     lock_timeout: int = 300
     allow_standby: bool = False
     bin_dir: str = ""
+    recipients: tuple[str, ...] = ()
+    content_checksums: bool = False
+    signing_key: str = ""
+    standby: Login | None = None
+    standby_max_lag: int = 300
+
+    def __post_init__(self) -> None:
+        """:raises InputError: for a number that cannot be right."""
+        if self.jobs < 1:
+            raise InputError(f"jobs is {self.jobs}: give the number of connections that dump at a time, 1 or more")
 
 
 @dataclasses.dataclass
@@ -86,24 +94,25 @@ class _Run:
         self.conn = conn
         self.outcome = outcome
         self.findings: list[Finding] = []
-        self.dumped: list[dict[str, t.Any]] = []
-        self.skipped: list[dict[str, str]] = []
-        self.failed: list[dict[str, str]] = []
 
     def go(self, check: bool) -> Result:
         settings = self.settings
+        # What somebody wrote is looked at before anything of the server is, and nothing is touched before both are.
+        seal = find_seal(settings.recipients)
+        check_signing_key(settings.signing_key)
         server = contents.server(self.conn)
         if server["standby"] and not settings.allow_standby:
             reason = f"{self.login.place} is a standby: the primary's backup is the one that counts"
             return Result("skipped", "no backup from a standby", reason)
-        wanted, refusing = choose_databases(self.conn, settings.databases)
-        self._tell_left_out(refusing)
+        wanted, left_out = choose_databases(self.conn, settings.databases)
+        self._tell_left_out(left_out)
         sets, why = self._look(server, wanted)
         if not why:
             return self._nothing_to_do(sets, wanted)
         major = server["version_number"] // 10000
         tools = find_tools(major, settings.bin_dir, settings.compression, settings.jobs, settings.lock_timeout)
-        planned = plan(self.login, wanted, why, sets, tools.compression)
+        tools = dataclasses.replace(tools, seal=seal, checksums=settings.content_checksums)
+        planned = plan(self.login, wanted, why, sets, tools)
         self.outcome.planned = [one.to_dict() for one in planned]
         needed = sum(one.estimated_bytes for one in planned)
         if check:
@@ -138,77 +147,22 @@ class _Run:
         return ok_or_findings(summary, self.findings, figures, len(wanted), len(wanted))
 
     def _write(self, server: dict[str, t.Any], tools: Tools, planned: t.Sequence[Planned], why: str) -> Result:
-        path = self.settings.path
-        began = time.monotonic()
-        started = _free_moment(path)
-        final = os.path.join(path, stamp(started))
-        partial = final + PARTIAL
-        os.mkdir(partial, 0o700)
-        try:
-            for one in planned:
-                self._dump(one, partial, tools)
-            if not self.dumped:
-                raise PostgresError("; ".join(f"{one['name']}: {one['reason']}" for one in self.failed + self.skipped))
-            missing = save_globals(self.login, tools.pg_dumpall, os.path.join(partial, GLOBALS), self.conn)
-            if missing:
-                right = "give the login the right to read pg_authid"
-                self._find("backup-no-passwords", "medium", GLOBALS, missing, right)
-            flush_tree(partial)
-            files = [_file_entry(partial, name) for name in files_below(partial)]
-            manifest = write_manifest(
-                partial,
-                {
-                    "format": FORMAT,
-                    "collection_version": COLLECTION_VERSION,
-                    "started": write_time(started),
-                    "ended": write_time(utc_now()),
-                    "duration_seconds": round(time.monotonic() - began, 3),
-                    "why": why,
-                    "server": server,
-                    "compression": tools.compression,
-                    "jobs": tools.jobs,
-                    "pg_dump": tools.pg_dump,
-                    "roles": contents.roles(self.conn),
-                    "databases": self.dumped,
-                    "skipped": self.skipped,
-                    "failed": self.failed,
-                    "files": files,
-                },
-            )
-            give_to_owner_of(path, partial)
-            flush(partial)
-            os.rename(partial, final)
-            flush(path)
-        except BaseException:
-            # A full disk gets its space back; the backups of before were never touched.
-            remove_tree(partial)
-            raise
-        return self._told(final, manifest)
+        source = choose_source(self.login, self.conn, self.settings.standby, self.settings.standby_max_lag)
+        if source.finding:
+            self.findings.append(source.finding)
+        wanted = [one.database for one in planned]
+        about = {
+            "why": why,
+            # Where the rows come from: a standby has no unlogged tables.
+            "server": {**server, "standby": source.is_standby},
+            "others": sorted(set(all_databases(self.conn)) - set(wanted)),
+        }
+        writer = BackupWriter(self.login, self.conn, source, tools, about, self.settings.signing_key)
+        final, manifest = writer.write(self.settings.path, planned)
+        self.findings += writer.written.findings
+        return self._told(final, manifest, source)
 
-    def _dump(self, one: Planned, partial: str, tools: Tools) -> None:
-        """One database's failure leaves the others their backup, unless it is a failure of the disk or the server."""
-        try:
-            entry = dump_database(self.login, one.database, partial, tools)
-        except DatabaseGone as exc:
-            self.skipped.append({"name": one.database, "reason": str(exc)})
-            self._find("backup-database-gone", "info", one.database, str(exc), "nothing, if that was meant")
-        except PostgresError as exc:
-            if _DISK_FULL in str(exc):
-                raise
-            query(self.conn, "SELECT 1")
-            self.failed.append({"name": one.database, "reason": str(exc)})
-        else:
-            self.dumped.append({**entry, "stored_bytes": one.stored_bytes})
-            return
-        self._remove_started_dump(partial)
-
-    def _remove_started_dump(self, partial: str) -> None:
-        finished = {entry["directory"] for entry in self.dumped}
-        for name in os.listdir(partial):
-            if name not in finished:
-                remove_tree(os.path.join(partial, name))
-
-    def _told(self, final: str, manifest: dict[str, t.Any]) -> Result:
+    def _told(self, final: str, manifest: dict[str, t.Any], source: Source) -> Result:
         backup = next(one for one in read_sets(self.settings.path) if one.path == final)
         wrong = [backup.damage] if backup.damage else damaged_files(backup, by_hash=False)
         if wrong:
@@ -216,28 +170,31 @@ class _Run:
         self.outcome.changed = True
         self.outcome.backup = final
         self.outcome.after = [*self.outcome.before, describe(backup)]
-        rows = sum(table["rows"] for entry in self.dumped for table in entry["stored_tables"])
-        tables = sum(len(entry["stored_tables"]) for entry in self.dumped)
+        dumped, failed = manifest["databases"], manifest["failed"]
+        rows = sum(table["rows"] for entry in dumped for table in entry["stored_tables"])
+        tables = sum(len(entry["stored_tables"]) for entry in dumped)
         figures = {
             "duration_seconds": manifest["duration_seconds"],
             "backup_bytes": backup.bytes,
-            "databases": len(self.dumped),
+            "databases": len(dumped),
             "tables": tables,
             "rows": rows,
         }
+        if source.is_standby and self.settings.standby:
+            figures["standby_lag_seconds"] = round(source.lag_seconds, 3)
         summary = (
-            f"{len(self.dumped)} databases backed up: {tables} tables, {rows} rows, {format_size(backup.bytes)}"
+            f"{len(dumped)} databases backed up: {tables} tables, {rows} rows, {format_size(backup.bytes)}"
             f" in {format_duration(manifest['duration_seconds'])}"
         )
-        of = len(self.dumped) + len(self.failed)
-        if self.failed:
-            reason = "; ".join(f"database {one['name']!r}: {one['reason']}" for one in self.failed)
-            lost = f"{len(self.failed)} of {of} databases are not in the backup"
-            return Result("failed", f"{lost}; {summary}", reason, tuple(self.findings), figures, len(self.dumped), of)
-        return ok_or_findings(summary, self.findings, figures, len(self.dumped), of)
+        of = len(dumped) + len(failed)
+        if failed:
+            reason = "; ".join(f"database {one['name']!r}: {one['reason']}" for one in failed)
+            lost = f"{len(failed)} of {of} databases are not in the backup"
+            return Result("failed", f"{lost}; {summary}", reason, tuple(self.findings), figures, len(dumped), of)
+        return ok_or_findings(summary, self.findings, figures, len(dumped), of)
 
-    def _tell_left_out(self, refusing: t.Sequence[str]) -> None:
-        for name in refusing:
+    def _tell_left_out(self, left_out: t.Sequence[str]) -> None:
+        for name in left_out:
             message = "refuses connections (datallowconn is false), so it cannot be dumped and is in no backup"
             self._find("backup-no-connections", "low", name, message, "drop it, or let it accept connections")
 
@@ -254,18 +211,5 @@ def describe(backup: BackupSet) -> str:
     if backup.damage:
         return f"{backup.name} damaged"
     state = "verified" if backup.is_verified else "refuted" if backup.refuted else "not verified"
-    return f"{backup.name} {state}, {format_size(backup.bytes)}: {', '.join(backup.databases)}"
-
-
-def _file_entry(directory: str, name: str) -> dict[str, t.Any]:
-    path = os.path.join(directory, name)
-    return {"path": name, "bytes": os.stat(path).st_size, "sha256": sha256_of(path)}
-
-
-def _free_moment(path: str) -> datetime.datetime:
-    """Now; a second later when a backup already bears this second's name."""
-    while True:
-        now = utc_now()
-        if not os.path.exists(os.path.join(path, stamp(now))):
-            return now
-        time.sleep(0.1)
+    beside = f"{', encrypted' if backup.recipients else ''}{', pinned' if backup.is_pinned else ''}"
+    return f"{backup.name} {state}, {format_size(backup.bytes)}{beside}: {', '.join(backup.databases)}"

@@ -18,8 +18,9 @@ from .._core.durations import format_duration
 from .._core.sizes import format_size
 from .._core.suggest import InputError, refuse_unknown
 from . import contents
-from .backup_sets import BackupSet, damaged_files
+from .backup_sets import BackupSet, damaged_files, until
 from .connection import Login, PostgresError, connect, query
+from .dump import Tools
 
 #: A job that runs at the same minute every day must not find its last run a little too young.
 _SLACK_PART = 10
@@ -75,6 +76,11 @@ def choose_databases(conn: t.Any, wanted: t.Sequence[str]) -> tuple[list[str], l
     return list(dict.fromkeys(wanted)), []
 
 
+def all_databases(conn: t.Any) -> list[str]:
+    """What a server has beside PostgreSQL's own templates."""
+    return [name for name, _connectable, _template in query(conn, _ALL) if name not in ("template0", "template1")]
+
+
 def due_after(period: int) -> float:
     """The age at which something that is wanted every `period` seconds is due again."""
     return period - min(period / _SLACK_PART, _MOST_SLACK)
@@ -86,7 +92,10 @@ def why_due(
     """Why a backup is due, or an empty text when each wanted database has one that is young and not known to be bad."""
     if not sets:
         return "there is no backup yet"
-    newest = sets[-1]
+    begun = until(sets, now)
+    if not begun:
+        return f"the newest backup {sets[-1].name} bears a date in the future: a clock was wrong"
+    sets, newest = begun, begun[-1]
     if newest.damage:
         return f"the newest backup is not usable: {newest.damage}"
     ours = [backup for backup in sets if not backup.damage and backup.manifest["server"]["system_identifier"] == system]
@@ -109,8 +118,6 @@ def why_due(
 
 def _why_not_good(backup: BackupSet, max_age: int, now: datetime.datetime) -> str:
     age = (now - backup.started).total_seconds()
-    if age < 0:
-        return f"the newest backup {backup.name} bears a date in the future: a clock was wrong"
     if age >= due_after(max_age):
         return f"the newest backup {backup.name} is {format_duration(age)} old"
     damaged = damaged_files(backup, by_hash=False)
@@ -118,34 +125,37 @@ def _why_not_good(backup: BackupSet, max_age: int, now: datetime.datetime) -> st
 
 
 def plan(
-    login: Login, databases: t.Sequence[str], reason: str, sets: t.Sequence[BackupSet], compression: str
+    login: Login, databases: t.Sequence[str], reason: str, sets: t.Sequence[BackupSet], tools: Tools
 ) -> list[Planned]:
     """What is to be dumped, with estimates from the last backup of each database where there is one."""
     planned = []
     for database in databases:
-        stored, unknown = _stored_bytes(login, database)
+        stored, largest, unknown = _stored_bytes(login, database)
+        # A table that pg_dump has written and the program zstd not yet compressed lies there in clear.
+        clear = largest if tools.compression.zstd and not tools.seal else 0
         why = f"{reason} (its size is unknown: {unknown})" if unknown else reason
         last = _last_entry(sets, database)
         if last:
             grown = _GROWTH * max(1.0, stored / max(1, last.get("stored_bytes", stored)))
             seconds = round(last["duration_seconds"] * grown, 1)
-            planned.append(Planned(database, why, stored, int(last["dump_bytes"] * grown), seconds))
+            planned.append(Planned(database, why, stored, int(last["dump_bytes"] * grown) + clear, seconds))
         else:
-            share = _SHARE.get(compression, _COMPRESSED_SHARE)
-            planned.append(Planned(database, why, stored, int(stored * share), None))
+            share = _SHARE.get(tools.compression.method, _COMPRESSED_SHARE)
+            planned.append(Planned(database, why, stored, int(stored * share) + clear, None))
     return planned
 
 
-def _stored_bytes(login: Login, database: str) -> tuple[int, str]:
-    """The size to dump, or why it is unknown: the dump itself will tell whether the database is gone or closed."""
+def _stored_bytes(login: Login, database: str) -> tuple[int, int, str]:
+    """The size to dump and of the largest table, or why they are unknown: the dump will tell whether the database
+    is gone or closed."""
     try:
         conn = connect(login, database, "backup")
         try:
-            return contents.stored_bytes(conn), ""
+            return (*contents.stored_bytes(conn), "")
         finally:
             conn.close()
     except PostgresError as exc:
-        return 0, str(exc)
+        return 0, 0, str(exc)
 
 
 def _last_entry(sets: t.Sequence[BackupSet], database: str) -> dict[str, t.Any] | None:

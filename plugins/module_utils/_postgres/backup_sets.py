@@ -7,7 +7,8 @@ Note that this module util is PRIVATE to the collection. It can have breaking ch
 
 A backup is a directory named after the moment it was begun, in UTC. The manifest in it is written last; the directory
 gets its name only when everything in it is on the disk. A ``verified.json`` beside the manifest says that a restore
-proved it, a ``refuted.json`` that a proof failed; both count only for the very manifest that they name.
+proved it, a ``refuted.json`` that a proof failed; both count only for the very manifest that they name. A
+``pinned.json``, whatever is in it, keeps the backup for ever.
 """
 
 from __future__ import annotations
@@ -25,8 +26,16 @@ from .durable import digest_of, flush, read_json, remove_tree, sha256_of, write_
 MANIFEST = "manifest.json"
 VERIFIED = "verified.json"
 REFUTED = "refuted.json"
+PINNED = "pinned.json"
 PARTIAL = ".partial"
+
+#: What every version of this collection can read: one pg_dump directory for each database.
 FORMAT = 1
+#: The dumps must be decrypted or decompressed by another program before pg_restore can read them.
+FORMAT_OF_WRAPPED = 2
+
+#: Clocks of two hosts may differ a little.
+_CLOCKS_DIFFER = datetime.timedelta(minutes=10)
 
 _NAME = re.compile(r"\d{8}T\d{6}Z")
 
@@ -41,6 +50,8 @@ class BackupSet:
     damage: str = ""
     verified: t.Mapping[str, t.Any] | None = None
     refuted: t.Mapping[str, t.Any] | None = None
+    is_pinned: bool = False
+    pinned: str = ""
 
     @property
     def started(self) -> datetime.datetime:
@@ -56,8 +67,20 @@ class BackupSet:
         return [entry["name"] for entry in self.manifest.get("databases", [])]
 
     @property
-    def failed_databases(self) -> list[str]:
-        return [entry["name"] for entry in self.manifest.get("failed", [])]
+    def missing_databases(self) -> list[str]:
+        """Databases of the server that are not in it: they could not be dumped, or others had been chosen."""
+        failed = [entry["name"] for entry in self.manifest.get("failed", [])]
+        return failed + list(self.manifest.get("others", []))
+
+    @property
+    def major(self) -> int:
+        """The major version of the server; 0 where it is not known."""
+        return int(self.manifest.get("server", {}).get("version_number", 0)) // 10000
+
+    @property
+    def recipients(self) -> list[str]:
+        """The public keys that it is encrypted to; none when it is clear."""
+        return list((self.manifest.get("encryption") or {}).get("recipients", []))
 
     @property
     def bytes(self) -> int:
@@ -82,14 +105,35 @@ def read_sets(path: str) -> list[BackupSet]:
     return [_read_set(name, os.path.join(path, name)) for name in names if _NAME.fullmatch(name)]
 
 
+def until(sets: t.Sequence[BackupSet], now: datetime.datetime) -> list[BackupSet]:
+    """Those that were begun by now. One that bears a date in the future was made while a clock was wrong: nobody knows
+    how old it is, so it can neither be the newest nor stand in for a younger one."""
+    return [backup for backup in sets if backup.started <= now + _CLOCKS_DIFFER]
+
+
 def _read_set(name: str, path: str) -> BackupSet:
+    is_pinned = os.path.lexists(os.path.join(path, PINNED))
     try:
         manifest = read_manifest(path)
     except ValueError as exc:
-        return BackupSet(name, path, damage=str(exc))
+        return BackupSet(name, path, damage=str(exc), is_pinned=is_pinned)
     return BackupSet(
-        name, path, manifest, verified=_statement(path, VERIFIED, manifest), refuted=_statement(path, REFUTED, manifest)
+        name,
+        path,
+        manifest,
+        verified=_statement(path, VERIFIED, manifest),
+        refuted=_statement(path, REFUTED, manifest),
+        is_pinned=is_pinned,
+        pinned=_why_pinned(path) if is_pinned else "",
     )
+
+
+def _why_pinned(path: str) -> str:
+    """What was written with the pin. A file made by hand needs no contents, and none that can be read."""
+    try:
+        return str(read_json(os.path.join(path, PINNED)).get("reason", ""))
+    except ValueError:
+        return ""
 
 
 def _statement(path: str, name: str, manifest: t.Mapping[str, t.Any]) -> t.Mapping[str, t.Any] | None:
@@ -107,8 +151,9 @@ def read_manifest(path: str) -> dict[str, t.Any]:
     body = {name: value for name, value in manifest.items() if name != "digest"}
     if manifest.get("digest") != digest_of(body):
         raise ValueError(f"{place} was altered: its contents do not have the checksum that stands in it")
-    if manifest.get("format") != FORMAT:
-        raise ValueError(f"{place} has format {manifest.get('format')!r}; this version reads {FORMAT}")
+    if manifest.get("format") not in (FORMAT, FORMAT_OF_WRAPPED):
+        known = f"{FORMAT} and {FORMAT_OF_WRAPPED}"
+        raise ValueError(f"{place} has format {manifest.get('format')!r}; this version reads {known}")
     return manifest
 
 

@@ -8,6 +8,7 @@ Note that this module util is PRIVATE to the collection. It can have breaking ch
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import sys
@@ -160,6 +161,12 @@ def send(conn: t.Any, sql: str) -> t.Any:
     except psycopg2.Error as exc:
         raise StatementError(exc) from None
     return cursor
+
+
+def cancel(conn: t.Any) -> None:
+    """Cancel what another thread runs on a connection; it is no error when there is nothing to cancel any more."""
+    with contextlib.suppress(psycopg2.Error):
+        conn.cancel()
 
 
 def _why_no_connection(exc: BaseException, login: Login, database: str | None) -> str:

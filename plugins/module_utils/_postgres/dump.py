@@ -10,21 +10,19 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import subprocess
 import time
 import typing as t
 import urllib.parse
 
 from . import contents
 from .binaries import find_binary
+from .compression import Compression, choose_compression
 from .connection import Login, PostgresError, connect, is_standby, query
+from .dump_writing import Writing, archive_name, write_archive, write_directory
 from .durable import size_of_tree
-from .processes import client_environment, connection_string, run, spawn, stop, wait
-
-COMPRESSIONS = ("auto", "zstd", "lz4", "gzip", "none")
-
-# Level 1 takes half the time of gzip's default and gives files a few hundredths larger.
-_FIRST_MAJOR_WITH_METHODS = 16
+from .encryption import Seal
+from .halt import Halt
+from .processes import client_environment, connection_string, run
 
 
 class DatabaseGone(PostgresError):
@@ -33,19 +31,19 @@ class DatabaseGone(PostgresError):
 
 @dataclasses.dataclass(frozen=True)
 class Tools:
-    """The programs of the server's own major version, and how they are called."""
+    """The programs of the server's own major version, and how they are called.
+
+    :param jobs: connections that dump at the same time, over all databases.
+    """
 
     pg_dump: str
     pg_dumpall: str
     pg_restore: str
-    compression: str
+    compression: Compression
     jobs: int
     lock_timeout: int
-
-    @property
-    def compress_argument(self) -> str:
-        """For pg_dump before 16, which knows levels only, and after."""
-        return {"gzip": "--compress=1", "none": "--compress=0"}.get(self.compression, f"--compress={self.compression}")
+    seal: Seal | None = None
+    checksums: bool = False
 
 
 def find_tools(major: int, bin_dir: str, compression: str, jobs: int, lock_timeout: int) -> Tools:
@@ -61,95 +59,86 @@ def find_tools(major: int, bin_dir: str, compression: str, jobs: int, lock_timeo
     )
 
 
-def choose_compression(pg_dump: str, major: int, wanted: str) -> str:
-    """The compression to use: for `auto` zstd where this very program has it, else gzip.
-
-    :raises PostgresError: when the one that is asked for is not built in.
-    """
-    if wanted in ("gzip", "none"):
-        return wanted
-    method = "zstd" if wanted == "auto" else wanted
-    lacks = f"{pg_dump} is older than version 16" if major < _FIRST_MAJOR_WITH_METHODS else _probe(pg_dump, method)
-    if lacks and wanted != "auto":
-        raise PostgresError(f"compression {wanted} is not possible: {lacks}; use auto, gzip or none")
-    return "gzip" if lacks else method
-
-
-def _probe(pg_dump: str, method: str) -> str:
-    # It looks at its options before it connects; where it does connect, there is nothing.
-    argv = [pg_dump, f"--compress={method}", "--format=custom", "--schema-only", "--dbname=host=/nonexistent"]
-    done = subprocess.run(
-        argv,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        check=False,
-        env={**os.environ, "LC_ALL": "C"},
-        timeout=30,
-    )
-    said = done.stderr.decode("utf-8", "replace")
-    return said.strip().splitlines()[0] if "compression" in said else ""
-
-
 def directory_name(database: str) -> str:
     """A database's name as the name of a directory, whatever characters it has."""
     return urllib.parse.quote(database, safe="").replace(".", "%2E")
 
 
-def dump_database(login: Login, database: str, target: str, tools: Tools) -> dict[str, t.Any]:
+def dump_database(
+    login: Login, database: str, target: str, tools: Tools, jobs: int, halt: Halt, primary: Login | None = None
+) -> dict[str, t.Any]:
     """Dump one database below `target` and return its entry of the manifest.
 
+    :param jobs: connections that dump it.
+    :param primary: who knows whether a database is there, where `login` is a standby's.
     :raises DatabaseGone: when it was dropped meanwhile.
+    :raises Halted: when another database's failure ended the whole run.
     :raises PostgresError: naming the cause of any other failure.
     """
     began = time.monotonic()
     try:
-        entry = _dump(login, database, os.path.join(target, directory_name(database)), tools)
+        entry = _dump(login, database, os.path.join(target, directory_name(database)), tools, jobs, halt)
     except PostgresError as exc:
-        if not _exists(login, database):
+        halt.check()
+        if not _exists(primary or login, database):
             raise DatabaseGone(f"database {database!r} was dropped while it was being dumped") from exc
         raise
     entry["duration_seconds"] = round(time.monotonic() - began, 3)
     return entry
 
 
-def _dump(login: Login, database: str, directory: str, tools: Tools) -> dict[str, t.Any]:
+def _dump(login: Login, database: str, directory: str, tools: Tools, jobs: int, halt: Halt) -> dict[str, t.Any]:
     conn = connect(login, database, "backup")
     try:
-        with contents.steady_view(conn, tools.lock_timeout) as (snapshot, position):
+        with halt.cancels(conn), contents.steady_view(conn, tools.lock_timeout) as (snapshot, position):
             entry = contents.properties(conn)
             wanted = contents.tables(conn, with_unlogged=not is_standby(conn))
-            process = spawn(
-                [
-                    tools.pg_dump, "--format=directory", f"--file={directory}", f"--jobs={tools.jobs}",
-                    f"--snapshot={snapshot}", f"--lock-wait-timeout={tools.lock_timeout}s", tools.compress_argument,
-                    "--no-password", f"--dbname={connection_string(login, database)}",
-                ],
-                client_environment(login),
-                stdout=subprocess.DEVNULL,
-            )  # fmt: skip
+            writing = _start(login, database, directory, tools, jobs, snapshot)
             try:
-                counted = contents.count_rows(conn, wanted, lambda: _still_well(process))
-                entry.update(extensions=contents.extensions(conn), large_objects=contents.large_objects(conn))
-                wait(process)
+
+                def look() -> None:
+                    halt.check()
+                    writing.look()
+
+                counted = contents.measure(conn, wanted, look, tools.checksums)
+                entry.update(
+                    extensions=contents.extensions(conn),
+                    large_objects=contents.large_objects(conn),
+                    not_valid=contents.not_valid_constraints(conn),
+                    tablespaces=contents.tablespaces(conn),
+                )
+                if tools.checksums:
+                    entry["large_objects_checksum"] = contents.large_objects_checksum(conn)
+                writing.finish(halt.check)
             finally:
-                stop(process)
+                writing.stop()
     finally:
         conn.close()
     entry.update(
         name=database,
         directory=os.path.basename(directory),
         lsn=position,
-        stored_tables=[{"schema": schema, "name": name, "rows": rows} for schema, name, rows in counted],
+        stored_tables=[table.to_dict() for table in counted],
         dump_bytes=size_of_tree(directory),
-        entries=_check_listing(directory, len(wanted), tools),
+        jobs=jobs,
     )
+    if tools.seal:
+        entry["archive"] = archive_name(tools.compression, tools.seal)
+    else:
+        entry["entries"] = _check_listing(directory, len(wanted), tools)
     return entry
 
 
-def _still_well(process: subprocess.Popen[bytes]) -> None:
-    if process.poll():
-        wait(process)
+def _start(login: Login, database: str, directory: str, tools: Tools, jobs: int, snapshot: str) -> Writing:
+    os.mkdir(directory, 0o700)
+    argv = [
+        tools.pg_dump, f"--snapshot={snapshot}", f"--lock-wait-timeout={tools.lock_timeout}s",
+        tools.compression.argument, "--no-password", f"--dbname={connection_string(login, database)}",
+    ]  # fmt: skip
+    environment = client_environment(login)
+    if tools.seal:
+        return write_archive(argv, environment, directory, tools.compression, tools.seal, tools.jobs)
+    return write_directory(argv, environment, directory, tools.compression, jobs)
 
 
 def _check_listing(directory: str, tables: int, tools: Tools) -> int:

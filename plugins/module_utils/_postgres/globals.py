@@ -14,7 +14,7 @@ import typing as t
 
 from .connection import Login, PostgresError, StatementError, query, quote
 from .contents import roles
-from .processes import ProgramFailed, client_environment, connection_string, run
+from .processes import ProgramFailed, client_environment, connection_string, output_of
 
 _ENDING = "-- PostgreSQL database cluster dump complete"
 _DUPLICATE_OBJECT = "42710"
@@ -37,43 +37,34 @@ _ABOUT_TABLESPACES = re.compile(
 )
 
 
-def save_globals(login: Login, pg_dumpall: str, path: str, conn: t.Any) -> str:
-    """Write roles and tablespaces to a file that only its owner reads.
+def globals_of(login: Login, pg_dumpall: str, conn: t.Any) -> tuple[bytes, str]:
+    """Roles and tablespaces as SQL, whole or not at all.
 
-    :returns: what is missing in it, or an empty text.
-    :raises PostgresError: when pg_dumpall failed or its file is not whole.
+    :returns: the SQL, and what is missing in it or an empty text.
+    :raises PostgresError: when pg_dumpall failed or did not write all.
     """
     place = connection_string(login, login.database)
     argv = [pg_dumpall, "--globals-only", "--encoding=UTF8", "--no-password", f"--dbname={place}"]
     missing = ""
     try:
-        _write(argv, login, path)
+        data = output_of(argv, client_environment(login))
     except ProgramFailed as exc:
         if "pg_authid" not in str(exc):
             raise
         # Roles and grants are worth having even where this login may not read the passwords.
-        _write([*argv, "--no-role-passwords"], login, path)
+        data = output_of([*argv, "--no-role-passwords"], client_environment(login))
         missing = f"the roles were saved without their passwords: this login may not read them ({exc})"
-    _check(path, roles(conn))
-    return missing
+    _check(data.decode("utf-8", "surrogateescape"), roles(conn))
+    return data, missing
 
 
-def _write(argv: t.Sequence[str], login: Login, path: str) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as handle:
-        run(argv, client_environment(login), stdout=handle)
-        os.fsync(handle.fileno())
-
-
-def _check(path: str, expected: t.Sequence[str]) -> None:
-    # pg_dumpall ends with status 0 on a full disk when its output is small: the file itself must say that it is whole.
-    with open(path, encoding="utf-8", errors="surrogateescape") as handle:
-        text = handle.read()
+def _check(text: str, expected: t.Sequence[str]) -> None:
+    # pg_dumpall ends with status 0 even where its output could not be written: the text must say that it is whole.
     if _ENDING not in text:
-        raise PostgresError(f"{path} is not whole: pg_dumpall did not write its ending")
+        raise PostgresError("the globals are not whole: pg_dumpall did not write its ending")
     created = sum(1 for statement in statements(text) if re.match(r"CREATE\s+ROLE\b", statement))
     if created < len(expected):
-        raise PostgresError(f"{path} holds {created} roles of {len(expected)}")
+        raise PostgresError(f"the globals hold {created} roles of {len(expected)}")
 
 
 def statements(text: str) -> list[str]:
@@ -97,14 +88,20 @@ def statements(text: str) -> list[str]:
 
 
 def replay_globals(conn: t.Any, path: str, existing: str) -> int:
-    """Create the roles of a saved file in another server; tablespaces are left out, for they name directories.
+    """Create the roles of a saved file in another server; see :func:`replay`."""
+    with open(path, encoding="utf-8", errors="surrogateescape") as handle:
+        return replay(conn, handle.read(), existing, os.path.basename(path))
+
+
+def replay(conn: t.Any, text: str, existing: str, name: str) -> int:
+    """Create the saved roles in another server; tablespaces are left out, for they name directories.
 
     :param existing: the role that the server was made with.
+    :param name: what the text is called in errors.
     :returns: the number of statements that were run.
     :raises PostgresError: with the beginning of the statement that failed, never with a password.
     """
-    with open(path, encoding="utf-8", errors="surrogateescape") as handle:
-        wanted = [text for text in statements(handle.read()) if not _ABOUT_TABLESPACES.match(text)]
+    wanted = [statement for statement in statements(text) if not _ABOUT_TABLESPACES.match(statement)]
     already = (f"CREATE ROLE {existing}", f"CREATE ROLE {quote(existing)}")
     for statement in wanted:
         try:
@@ -114,5 +111,5 @@ def replay_globals(conn: t.Any, path: str, existing: str) -> int:
             beginning = " ".join(statement.split()[:3])
             if exc.sqlstate == _DUPLICATE_OBJECT and statement in already:
                 continue
-            raise PostgresError(f"the statement {beginning!r} of {os.path.basename(path)} failed: {exc}") from exc
+            raise PostgresError(f"the statement {beginning!r} of {name} failed: {exc}") from exc
     return len(wanted)

@@ -8,10 +8,12 @@ Note that this module util is PRIVATE to the collection. It can have breaking ch
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import dataclasses
 import os
 import pwd
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,6 +23,10 @@ from .connection import Login, PostgresError, one_line
 
 _PR_SET_PDEATHSIG = 1
 _REASON_LINES = 4
+_LOOK_SECONDS = 0.2
+
+#: How a program gives way to others at the disk, in the words of ionice(1).
+IO_CLASSES = {"idle": ("-c", "3"), "best-effort": ("-c", "2", "-n", "7"), "none": ()}
 
 
 class ProgramFailed(PostgresError):
@@ -30,6 +36,7 @@ class ProgramFailed(PostgresError):
         ended = f"was killed by signal {-code}" if code < 0 else f"ended with status {code}"
         # The cause stands in the last lines; what comes before it is progress and warnings.
         words = one_line("\n".join(said.strip().splitlines()[-_REASON_LINES:]))
+        self.program = os.path.basename(program)
         super().__init__(f"{os.path.basename(program)} {ended}: {words or 'it said nothing'}")
 
 
@@ -63,6 +70,18 @@ def account_for(run_as: str = "") -> Account | None:
     raise PostgresError(f"there is no account {' or '.join(candidates)} to run a server as: name one in run_as")
 
 
+def give_way_at_the_disk(io_class: str) -> None:
+    """Let this process and all that it starts from now on give way to others at the disk, where there is an ionice.
+
+    :param io_class: one of IO_CLASSES.
+    """
+    ionice = shutil.which("ionice")
+    if not ionice or not IO_CLASSES[io_class]:
+        return
+    with contextlib.suppress(ProgramFailed):  # a system that forbids it is no reason to prove nothing
+        run([ionice, *IO_CLASSES[io_class], "-p", str(os.getpid())])
+
+
 def connection_string(login: Login, database: str) -> str:
     """Where a client program connects to, without the password.
 
@@ -90,9 +109,11 @@ def spawn(
     stdout: t.Any = subprocess.PIPE,
     stderr: t.Any = subprocess.PIPE,
     death_signal: int = signal.SIGTERM,
+    stdin: t.Any = subprocess.DEVNULL,
 ) -> subprocess.Popen[bytes]:
     """Start a program that dies with us (on Linux) and writes files that only its owner reads.
 
+    It dies with the very thread that started it, so that thread has to wait for it.
     :raises PostgresError: when it cannot be started.
     """
     prctl = ctypes.CDLL(None).prctl if sys.platform.startswith("linux") else None
@@ -114,7 +135,7 @@ def spawn(
     try:
         return subprocess.Popen(
             list(argv),
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
             stdout=stdout,
             stderr=stderr,
             env=dict(env) if env is not None else None,
@@ -125,15 +146,22 @@ def spawn(
         raise PostgresError(f"cannot start {argv[0]}: {exc}") from exc
 
 
-def wait(process: subprocess.Popen[bytes]) -> str:
+def wait(process: subprocess.Popen[bytes], between: t.Callable[[], None] | None = None) -> str:
     """Wait for the end of a program and return what it wrote.
 
+    :param between: called again and again while it runs; what it raises ends the waiting.
     :raises ProgramFailed: when it did not end with status 0.
     """
-    stdout, stderr = process.communicate()
+    while True:
+        try:
+            stdout, stderr = process.communicate(timeout=_LOOK_SECONDS if between else None)
+            break
+        except subprocess.TimeoutExpired:
+            if between:
+                between()
     if process.returncode:
         said = stderr or stdout
-        raise ProgramFailed(_program(process), process.returncode, (said or b"").decode("utf-8", "replace"))
+        raise ProgramFailed(program_of(process), process.returncode, (said or b"").decode("utf-8", "replace"))
     return (stdout or b"").decode("utf-8", "replace")
 
 
@@ -155,6 +183,21 @@ def run(
         stop(process)
 
 
+def output_of(argv: t.Sequence[str], env: t.Mapping[str, str] | None = None) -> bytes:
+    """Run a program to its end and return the very bytes that it wrote.
+
+    :raises ProgramFailed: when it did not end with status 0.
+    """
+    process = spawn(argv, env)
+    try:
+        stdout, stderr = process.communicate()
+    finally:
+        stop(process)
+    if process.returncode:
+        raise ProgramFailed(argv[0], process.returncode, stderr.decode("utf-8", "replace"))
+    return bytes(stdout)
+
+
 def stop(process: subprocess.Popen[bytes], sign: int = signal.SIGTERM, patience: float = 10) -> None:
     """End a program of ours, politely first; nothing happens when it has ended."""
     if process.poll() is None:
@@ -169,6 +212,6 @@ def stop(process: subprocess.Popen[bytes], sign: int = signal.SIGTERM, patience:
             stream.close()
 
 
-def _program(process: subprocess.Popen[bytes]) -> str:
+def program_of(process: subprocess.Popen[bytes]) -> str:
     argv = process.args
     return str(argv[0]) if isinstance(argv, (list, tuple)) else str(argv)

@@ -16,7 +16,8 @@ from .._core.result import Finding
 from . import contents
 from .backup_sets import BackupSet
 from .connection import Login, PostgresError, connect, query, quote
-from .globals import replay_globals
+from .encryption import SUFFIX, Key
+from .globals import replay, replay_globals
 from .processes import client_environment, connection_string, run
 from .scratch import ScratchServer
 
@@ -55,16 +56,25 @@ class Compared:
     tables: int = 0
     rows: int = 0
     indexes: int = 0
+    checksums: int = 0
     looked: int = 0
     of: int = 0
     findings: list[Finding] = dataclasses.field(default_factory=list)
 
 
-def restore_globals(server: ScratchServer, backup: BackupSet, path: str) -> None:
-    """:raises Refuted: when a role of the manifest is not there afterwards."""
+def restore_globals(server: ScratchServer, backup: BackupSet, path: str, key: Key | None = None) -> None:
+    """Replay the saved roles.
+
+    :param path: where they are saved; what is encrypted has another ending.
+    :raises Refuted: when a role of the manifest is not there afterwards.
+    """
     conn = connect(server.bootstrap, application="verify")
     try:
-        replay_globals(conn, path, server.bootstrap.user)
+        if key and backup.recipients:
+            text = key.read(path + SUFFIX).decode("utf-8", "surrogateescape")
+            replay(conn, text, server.bootstrap.user, os.path.basename(path))
+        else:
+            replay_globals(conn, path, server.bootstrap.user)
     finally:
         conn.close()
     conn = connect(server.login, application="verify")
@@ -79,15 +89,26 @@ def restore_globals(server: ScratchServer, backup: BackupSet, path: str) -> None
 
 
 def restore_database(
-    server: ScratchServer, backup: BackupSet, entry: t.Mapping[str, t.Any], pg_restore: str, jobs: int, nice: int
+    server: ScratchServer,
+    backup: BackupSet,
+    entry: t.Mapping[str, t.Any],
+    pg_restore: str,
+    jobs: int,
+    nice: int,
+    *,
+    source: str = "",
 ) -> None:
-    """:raises Refuted: with what pg_restore said."""
+    """Restore one database under its own name.
+
+    :param source: what pg_restore is to read, where it is not the directory in the backup itself.
+    :raises Refuted: with what pg_restore said.
+    """
     try:
         run(
             [
                 pg_restore, "--create", "--exit-on-error", "--no-tablespaces", f"--jobs={jobs}", "--no-password",
                 f"--dbname={connection_string(server.login, 'template1')}",
-                os.path.join(backup.path, entry["directory"]),
+                source or os.path.join(backup.path, entry["directory"]),
             ],
             # The database's own settings count as soon as it exists; it must not refuse its own restore.
             {**client_environment(server.login), "PGOPTIONS": "-c default_transaction_read_only=off"},
@@ -109,6 +130,7 @@ def compare_database(login: Login, entry: t.Mapping[str, t.Any], standby: bool, 
         _compare_rows(conn, entry, standby, compared)
         _compare_properties(conn, entry)
         _compare_extensions(conn, entry, compared)
+        _compare_constraints(conn, entry)
         query(conn, "COMMIT")
         compared.databases += 1
         compared.looked += 1
@@ -121,8 +143,14 @@ def compare_database(login: Login, entry: t.Mapping[str, t.Any], standby: bool, 
 
 def _compare_rows(conn: t.Any, entry: t.Mapping[str, t.Any], standby: bool, compared: Compared) -> None:
     expected = {(table["schema"], table["name"]): table["rows"] for table in entry["stored_tables"]}
-    counted = contents.count_rows(conn, contents.tables(conn, with_unlogged=not standby))
-    found = {(schema, table): rows for schema, table, rows in counted}
+    checksums = {
+        (table["schema"], table["name"]): table["checksum"] for table in entry["stored_tables"] if "checksum" in table
+    }
+    wanted = contents.tables(conn, with_unlogged=not standby)
+    measured = {
+        (table.schema, table.name): table for table in contents.measure(conn, wanted, checksums=bool(checksums))
+    }
+    found = {names: table.rows for names, table in measured.items()}
     differences = [f"table {quote(*names)} is missing" for names in expected if names not in found]
     differences += [f"table {quote(*names)} is not in the manifest" for names in found if names not in expected]
     differences += [
@@ -130,13 +158,31 @@ def _compare_rows(conn: t.Any, entry: t.Mapping[str, t.Any], standby: bool, comp
         for names, rows in expected.items()
         if names in found and found[names] != rows
     ]
+    differences += [
+        f"table {quote(*names)} has as many rows, but not the contents that were dumped"
+        for names, checksum in checksums.items()
+        if names in found and found[names] == expected[names] and measured[names].checksum != checksum
+    ]
     objects = contents.large_objects(conn)
     if objects != entry["large_objects"]:
         differences.append(f"there are {objects} large objects instead of {entry['large_objects']}")
+    checksum_of_objects = entry.get("large_objects_checksum")
+    if checksum_of_objects and contents.large_objects_checksum(conn) != checksum_of_objects:
+        differences.append("the large objects do not have the contents that were dumped")
     if differences:
         raise Refuted(f"database {entry['name']!r} differs from the manifest: {_first(differences)}")
     compared.tables += len(found)
     compared.rows += sum(found.values())
+    compared.checksums += len(checksums)
+
+
+def _compare_constraints(conn: t.Any, entry: t.Mapping[str, t.Any]) -> None:
+    """A backup of before this was looked at says nothing of it."""
+    if "not_valid" in entry:
+        invalid = [names for names in contents.not_valid_constraints(conn) if names not in entry["not_valid"]]
+        if invalid:
+            named = _first([quote(*names) for names in invalid])
+            raise Refuted(f"database {entry['name']!r}: constraints that were valid are not valid any more: {named}")
 
 
 def _compare_properties(conn: t.Any, entry: t.Mapping[str, t.Any]) -> None:

@@ -131,6 +131,20 @@ def scratch_server(
         _discard(directory)
 
 
+@contextlib.contextmanager
+def private_space(parent: str) -> t.Iterator[str]:
+    """A directory below `parent` that only we can enter, for what must be clear while it is restored; gone at the end.
+
+    It is not in the throwaway server's own directory: whoever runs that server could put links there for us to follow.
+    """
+    directory = tempfile.mkdtemp(prefix=PREFIX, dir=parent)
+    try:
+        with lock(os.path.join(directory, _LOCK)):
+            yield directory
+    finally:
+        _discard(directory)
+
+
 def _discard(directory: str) -> None:
     """Remove it under another name: were we killed half-way, its lock could be gone and the rest still there."""
     gone = directory + _GONE
