@@ -158,7 +158,7 @@ def _prove_and_prune(newest: BackupSet, settings: Settings, outcome: Outcome) ->
     began = time.monotonic()
     started = write_time(utc_now())
     try:
-        figures = _prove(newest, settings, compared)
+        figures = prove(newest, settings, compared)
     except Refuted as exc:
         reason = one_line(exc)
         if not newest.damage:
@@ -181,7 +181,7 @@ def _prove_and_prune(newest: BackupSet, settings: Settings, outcome: Outcome) ->
     return ok_or_findings(summary, compared.findings, figures, compared.looked, compared.of)
 
 
-def _prove(backup: BackupSet, settings: Settings, compared: Compared) -> dict[str, float]:
+def prove(backup: BackupSet, settings: Settings, compared: Compared) -> dict[str, float]:
     """:raises Refuted: when the backup is not what it says."""
     if backup.damage:
         raise Refuted(backup.damage)
