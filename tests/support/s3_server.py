@@ -1,7 +1,7 @@
 # Copyright (c) 2026, The steward.maintenance authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A real S3 server (moto's) in a process of its own, on loopback; it ends with the test, and after 15 minutes anyway."""
+"""A real S3 server (moto's) in a process of its own, on loopback; it ends with its test, after 15 minutes anyway."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ class Bucket:
             **more,
         }
 
-    def keys(self, prefix: str = "") -> list[str]:
+    def listing(self, prefix: str = "") -> list[str]:
         pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.name, Prefix=prefix)
         return [entry["Key"] for page in pages for entry in page.get("Contents", [])]
 

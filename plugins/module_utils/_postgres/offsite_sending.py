@@ -69,6 +69,7 @@ def copy_backup(backup: BackupSet, there: Copy, sender: Sender, begun: Begun) ->
 
     counts = sender.streams.each_object(settle, sorted(digests, key=lambda path: -digests[path].size))
     etags = _prove(backup, there, sender, digests)
+    sender.streams.each_object(lambda path: sender.have_locked(f"{there.base}/{path}"), digests)
     sender.put(f"{there.base}/{MANIFEST}", _manifest(backup))
     if there.refuted:
         # The copy that did not pass is replaced as a whole; what was said of it is no longer true.

@@ -93,6 +93,7 @@ def _sentence(operation: str, place: str, code: str, answer: t.Mapping[str, t.An
         (_WRONG_REGION, _region(bucket, answer)),
         (MISSING, f"{place} is not there"),
         (_BUSY, f"the store did not recover in time: it kept answering {code} to {operation} on {place}"),
+        (("InvalidPart", "InvalidPartOrder"), f"{place}: the store does not have a part as it was sent ({code})"),
         (("EntityTooSmall",), f"the store wants larger parts than part_bytes says (it refused {place})"),
     ):
         if code in codes:

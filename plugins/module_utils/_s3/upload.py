@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import datetime
 import random
 import typing as t
 
@@ -95,6 +96,22 @@ class Sender:
         wrong = self.difference(key, digest)
         if wrong:
             raise S3Error(wrong)
+        self.have_locked(key)
+
+    def have_locked(self, key: str) -> None:
+        """See that an object has the lock that is asked for; what was sent by an earlier run gets it now."""
+        if not self._lock or self._is_locked(key, self._lock):
+            return
+        wanted = self._lock.parameters()
+        retention = {"Mode": wanted["ObjectLockMode"], "RetainUntilDate": wanted["ObjectLockRetainUntilDate"]}
+        self.store.call("put_object_retention", key, Retention=retention)
+        if not self._is_locked(key, self._lock):
+            raise S3Error(f"{self._place(key)} is not locked although the store was told to lock it")
+
+    def _is_locked(self, key: str, lock: Lock) -> bool:
+        until = self.store.head(key).get("ObjectLockRetainUntilDate")
+        # A copy takes its time to send, and a day more or less is nothing that a lock of days could mean.
+        return until is not None and until > utc_now() + datetime.timedelta(days=lock.days - 1)
 
     def difference(self, key: str, digest: Digest) -> str:
         """What the store says of an object that does not fit the file; an empty text when all of it fits."""
