@@ -73,7 +73,7 @@ def test_only_what_was_verified_is_copied_unless_asked_for(offsite: Offsite) -> 
     # The proof that came later is sent after.
     offsite.declare(NAME, "verified.json")
     again = offsite.copy()
-    assert again["planned"][0]["reason"] == "its copy does not say yet that the backup was verified"
+    assert again["planned"][0]["reason"] == "its copy lacks what came later: verified.json"
     assert again["figures"]["sent_objects"] == 1
     assert f"{offsite.base(NAME)}/verified.json" in offsite.bucket.listing()
 
@@ -191,6 +191,19 @@ def test_the_only_proved_copy_stays_whatever_its_age(offsite: Offsite) -> None:
     assert len(told["copied"]) == 1
     assert told["pruned"] == []
     assert len(offsite.listed()) == 2
+
+
+def test_a_pinned_copy_stays(offsite: Offsite) -> None:
+    """The pin may come later than the copy; it is sent after."""
+    old, young = days_ago(40), days_ago(1)
+    offsite.make(old)
+    offsite.copy()
+    (offsite.path / old / "pinned.json").write_text("{}")
+    offsite.make(young)
+    assert offsite.copy(retention="100d")["planned"][1]["reason"] == "its copy lacks what came later: pinned.json"
+    told = offsite.copy()
+    assert (told["changed"], told["pruned"]) == (False, [])
+    offsite.assert_sound(old, young)
 
 
 def test_nothing_is_removed_when_the_newest_copy_cannot_be_proved_again(offsite: Offsite) -> None:

@@ -73,8 +73,15 @@ class Offsite:
         body = {
             "format": backup_sets.FORMAT,
             "started": moment.strftime("%Y-%m-%dT%H:%M:%SZ"),
-            "server": {"system_identifier": system},
-            "databases": [{"name": "shop"}],
+            "server": {
+                "system_identifier": system,
+                "version_number": 150000,
+                "preload_libraries": [],
+                "bootstrap_role": "postgres",
+                "standby": False,
+            },
+            "roles": [],
+            "databases": [{"name": "shop", "directory": "shop", "bytes": 1000, "extensions": {}}],
             "failed": [],
             "files": [{"path": file, "bytes": size, "sha256": sha256(place / file)} for file, size in files.items()],
         }

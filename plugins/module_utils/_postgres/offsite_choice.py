@@ -13,8 +13,8 @@ import datetime
 import typing as t
 
 from .._core.result import Finding
-from .backup_sets import VERIFIED, BackupSet
-from .offsite_copies import Copy
+from .backup_sets import BackupSet
+from .offsite_copies import Copy, beside_manifest
 from .offsite_retention import expired_names
 
 
@@ -112,9 +112,8 @@ def _why(backup: BackupSet, copy: Copy) -> str:
         return f"its copy did not pass its verification: {copy.refuted.get('reason', '')}"
     if not copy.is_proved:
         return "its copy was not proved yet"
-    if backup.is_verified and VERIFIED not in copy.objects:
-        return "its copy does not say yet that the backup was verified"
-    return ""
+    later = [name for name in beside_manifest(backup) if name not in copy.objects]
+    return f"its copy lacks what came later: {', '.join(later)}" if later else ""
 
 
 def _without_old(

@@ -22,6 +22,7 @@ import itertools
 import json
 import os
 import re
+import tempfile
 import typing as t
 
 from .._core.clock import parse_time
@@ -29,13 +30,15 @@ from .._core.sizes import format_size
 from .._s3.client import Store, Stored
 from .._s3.errors import S3Error
 from .._s3.streams import Streams
-from .backup_sets import FORMAT, MANIFEST, VERIFIED, BackupSet
-from .durable import digest_of
+from .backup_sets import MANIFEST, REFUTED, VERIFIED, BackupSet, read_manifest
 
 RECORD = "offsite.json"
 OFFSITE_VERIFIED = "offsite-verified.json"
 OFFSITE_REFUTED = "offsite-refuted.json"
 STATEMENTS = (RECORD, OFFSITE_VERIFIED, OFFSITE_REFUTED)
+
+#: What keeps a backup for ever when it lies beside its manifest; beside the manifest of a copy, it keeps the copy.
+PINNED = "pinned.json"
 
 _NAME = re.compile(r"\d{8}T\d{6}Z")
 
@@ -68,6 +71,10 @@ class Copy:
     @property
     def is_begun(self) -> bool:
         return MANIFEST not in self.objects
+
+    @property
+    def is_pinned(self) -> bool:
+        return PINNED in self.objects
 
     @property
     def bytes(self) -> int:
@@ -140,18 +147,24 @@ def _read_copy(store: Store, system: str, name: str, objects: t.Mapping[str, Sto
 
 
 def _read_manifest(store: Store, copy: Copy) -> dict[str, t.Any]:
-    """:raises ValueError: naming the object, when it is not what was written."""
-    place = f"{store.settings.place}/{copy.system}/{copy.name}/{MANIFEST}"
-    try:
-        manifest = json.loads(store.read(f"{copy.base}/{MANIFEST}").decode("utf-8", "surrogatepass"))
-        body = {key: value for key, value in manifest.items() if key != "digest"}
-    except (ValueError, AttributeError) as exc:
-        raise ValueError(f"{place} cannot be read: {exc}") from exc
-    if manifest.get("digest") != digest_of(body):
-        raise ValueError(f"{place} was altered: its contents do not have the checksum that stands in it")
-    if manifest.get("format") != FORMAT:
-        raise ValueError(f"{place} has format {manifest.get('format')!r}; this version reads {FORMAT}")
-    return dict(manifest)
+    """Read by the one reader of manifests there is, so that what is right here is right there.
+
+    :raises ValueError: naming the object, when it is not what was written.
+    """
+    content = store.read(f"{copy.base}/{MANIFEST}")
+    with tempfile.TemporaryDirectory(prefix="steward-manifest-") as directory:
+        with open(os.path.join(directory, MANIFEST), "wb") as handle:
+            handle.write(content)
+        place = f"s3://{store.settings.bucket}/{copy.base}"
+        try:
+            manifest = read_manifest(directory)
+        except ValueError as exc:
+            raise ValueError(str(exc).replace(directory, place)) from exc
+    # Anybody who may write into the bucket can give something else than a manifest a checksum that fits.
+    lacking = [word for word in ("files", "databases", "server") if word not in manifest]
+    if lacking:
+        raise ValueError(f"{place}/{MANIFEST} is no manifest of a backup: it lacks {', '.join(lacking)}")
+    return manifest
 
 
 def _statement(store: Store, copy: Copy, path: str, digest: str) -> dict[str, t.Any] | None:
@@ -192,7 +205,7 @@ def beside_manifest(backup: BackupSet) -> list[str]:
         name
         for name in names
         if name not in listed
-        and name not in (MANIFEST, *STATEMENTS)
+        and name not in (MANIFEST, REFUTED, *STATEMENTS)
         and not name.endswith(".new")
         and os.path.isfile(os.path.join(backup.path, name))
     ]

@@ -34,7 +34,8 @@ def expired_names(
     """
     names = {backup.name for backup in coming}
     there = [copy.as_backup() for copy in copies if copy.name not in names and not copy.is_begun]
-    return {backup.name for backup in expired([*there, *coming], now, keep_seconds)}
+    pinned = {copy.name for copy in copies if copy.is_pinned}
+    return {backup.name for backup in expired([*there, *coming], now, keep_seconds)} - pinned
 
 
 def abandoned(copies: t.Sequence[Copy], now: datetime.datetime, after_seconds: int) -> list[Copy]:

@@ -163,7 +163,10 @@ class _Verification:
         count = download(self.store, self.streams, copy, directory)
         seconds = time.monotonic() - began
         fetched = next(backup for backup in read_sets(place) if backup.name == copy.name)
-        figures = verify.prove(_as_it_was_made(fetched), self.settings.restoring, self.compared)
+        try:
+            figures = verify.prove(_as_it_was_made(fetched), self.settings.restoring, self.compared)
+        except KeyError as exc:
+            raise Refuted(f"the manifest of {copy.name} lacks {exc}") from exc
         return {**figures, "download_seconds": round(seconds, 3), "download_bytes": count}
 
     def _say(self, copy: Copy, name: str, opposite: str, said: t.Mapping[str, t.Any]) -> None:
