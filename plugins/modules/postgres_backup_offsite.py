@@ -61,6 +61,7 @@ options:
 extends_documentation_fragment:
   - steward.maintenance._s3
   - steward.maintenance._attributes
+  - steward.maintenance._attributes.actiongroup_s3
 attributes:
   check_mode:
     support: full

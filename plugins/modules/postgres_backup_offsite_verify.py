@@ -66,6 +66,7 @@ requirements:
 extends_documentation_fragment:
   - steward.maintenance._s3
   - steward.maintenance._attributes
+  - steward.maintenance._attributes.actiongroup_s3
 attributes:
   check_mode:
     support: full
