@@ -82,8 +82,7 @@ def test_each_entry_in_its_turn(server: PrivatePostgres, bucket: Bucket, place: 
     told_all = ("-vvv", f"--extra-vars=@{place / 'secrets.yml'}")
     with CommandLines() as lines:
         status, told = play.run(
-            "-vvv",
-            f"--extra-vars=@{place / 'secrets.yml'}",
+            *told_all,
             tasks=entries("database", "verify", "offsite", "offsite_verify"),
         )
     assert status == 0, told
@@ -96,9 +95,7 @@ def test_each_entry_in_its_turn(server: PrivatePostgres, bucket: Bucket, place: 
     assert not lines.caught
     (backup,) = (place / "backups").glob("[0-9]*Z")
     shutil.rmtree(place / "backups")
-    status, told = play.run(
-        "-vvv", f"--extra-vars=@{place / 'secrets.yml'}", tasks=entries("fetch", "verify", "offsite")
-    )
+    status, told = play.run(*told_all, tasks=entries("fetch", "verify", "offsite"))
     assert status == 0, told
     assert "RESULT fetch ok True" in told
     assert "RESULT offsite ok False" in told
