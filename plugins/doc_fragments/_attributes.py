@@ -65,6 +65,17 @@ attributes:
       - Progress is not shown then, see M(steward.maintenance.postgres_progress_info).
 """
 
+    # For modules that take the S3 store from the action group.
+    ACTIONGROUP_S3 = r"""
+options: {}
+attributes:
+  action_group:
+    description: Use C(group/steward.maintenance.s3) in C(module_defaults) to set the store once.
+    support: full
+    membership:
+      - steward.maintenance.s3
+"""
+
     # For modules that take the PostgreSQL login from the action group.
     ACTIONGROUP_POSTGRES = r"""
 options: {}

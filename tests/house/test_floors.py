@@ -16,6 +16,8 @@ _OURS = "ansible_collections.steward.maintenance.plugins"
 _BREACHES = {
     "_core imports a domain": ("module_utils/_core/result.py", "from .._cycle import catalogue", "Domains"),
     "a domain imports another": ("module_utils/_report/model.py", "from .._postgres import connection", "Domains"),
+    "_core imports _s3": ("module_utils/_core/result.py", "from .._s3 import errors", "Domains"),
+    "_s3 imports a domain": ("module_utils/_s3/errors.py", "from .._postgres import connection", "Domains"),
     "a module_util imports a module": ("module_utils/_cycle/due.py", f"from {_OURS}.modules import record", "Plugins"),
     "a module_util knows AnsibleModule": (
         "module_utils/_postgres/connection.py",

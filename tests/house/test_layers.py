@@ -76,6 +76,22 @@ def test_a_core_that_this_python_cannot_run_gets_a_container(monkeypatch: pytest
     assert layers["core-2.18"].venv == "core-2.18"
 
 
+def test_what_needs_an_s3_server_runs_on_the_host_and_nowhere_else() -> None:
+    layers = {layer.name: layer for layer in catalogue.layers()}
+    marked = {
+        str(path.relative_to(ROOT)) for path in (ROOT / "tests").rglob("test_*.py") if "mark.s3" in path.read_text()
+    }
+    marked -= {"tests/house/test_layers.py"}
+    assert len(marked) >= 4
+    for layer in layers.values():
+        if layer.group in ("integration", "cores", "faults") and layer.name not in ("integration", "faults"):
+            chosen = [name for name in marked if name in layer.command]
+            assert not chosen, f"{layer.name} runs {chosen}"
+            if "tests/integration" in layer.command:
+                inside = {name for name in marked if name.startswith("tests/integration/")}
+                assert {f"--ignore={name}" for name in inside} <= set(layer.command)
+
+
 def test_every_layer_can_be_named() -> None:
     layers = catalogue.layers()
     names = [layer.name for layer in layers]

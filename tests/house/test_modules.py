@@ -77,8 +77,10 @@ def test_secrets_are_marked(name: str) -> None:
             assert '"no_log": True' in line, line
 
 
-def test_the_action_group_is_the_modules_with_the_login_arguments(module_docs: dict[str, t.Any]) -> None:
-    group = set(load("meta", "runtime.yml")["action_groups"]["postgres"])
-    by_fragment = {name for name in MODULES if "- steward.maintenance._postgres\n" in _source(name)}
-    by_attribute = {name for name, entry in module_docs.items() if "action_group" in entry["doc"].get("attributes", {})}
-    assert group == by_fragment == by_attribute
+@pytest.mark.parametrize("group", ["postgres", "s3"])
+def test_an_action_group_is_the_modules_with_its_arguments(module_docs: dict[str, t.Any], group: str) -> None:
+    listed = set(load("meta", "runtime.yml")["action_groups"][group])
+    by_fragment = {name for name in MODULES if f"- steward.maintenance._{group}\n" in _source(name)}
+    told = {name: entry["doc"].get("attributes", {}).get("action_group", {}) for name, entry in module_docs.items()}
+    by_attribute = {name for name in MODULES if f"steward.maintenance.{group}" in told[name].get("membership", [])}
+    assert listed == by_fragment == by_attribute

@@ -16,9 +16,11 @@ from .places import ROOT
 
 _PYTEST = ("python", "-m", "pytest", "-p", "no:cacheprovider", "--color=no")
 #: The logic that is sent to managed hosts, whose Python may be older than the controller's.
-_HOST_UNITS = ("tests/unit/core", "tests/unit/postgres", "tests/unit/backup")
+_HOST_UNITS = ("tests/unit/core", "tests/unit/postgres", "tests/unit/backup", "tests/unit/s3")
 #: Tests of one module's judgement; that each module runs under a core is seen in the other files.
 _DATABASE_ALONE = r"test_(postgres_(bloat|collation|crew|reindex_|review_)|benchmarks)"
+#: Tests that need boto3 and an S3 server. What they test does not depend on PostgreSQL's version or on ansible-core.
+_S3 = ("mark.s3",)
 _MINUTE = 60
 
 
@@ -101,7 +103,7 @@ def _older_core(
 
 def _core_tests() -> list[str]:
     """What can depend on ansible-core: pages in a browser, promtool's judgement and what PostgreSQL does do not."""
-    elsewhere = _elsewhere("promtool", "browser")
+    elsewhere = _elsewhere("promtool", "browser", *_S3)
     database = [name for name in _integration_tests() if re.search(_DATABASE_ALONE, name)]
     return ["tests/unit", "tests/integration", *(f"--ignore={name}" for name in sorted({*elsewhere, *database}))]
 
@@ -139,18 +141,19 @@ def _module_faults() -> list[str]:
 
 def _module_tests() -> list[str]:
     """Tests of modules alone: a managed host has neither ansible-playbook nor a browser."""
-    playbooks = set(_elsewhere("ansible-playbook", "promtool", "browser"))
+    playbooks = set(_elsewhere("ansible-playbook", "promtool", "browser", *_S3))
     return [name for name in _integration_tests() if name not in playbooks]
 
 
 def _wheel_tests() -> list[str]:
     """What can depend on the wheel's programs: the same version from Debian's packages is tested with all the rest."""
     files = [name for name in _integration_tests() if re.search(r"test_(postgres_|backup|records_postgres)", name)]
-    return [name for name in files if "mark.contrib" not in (ROOT / name).read_text()]
+    elsewhere = _elsewhere("mark.contrib", *_S3)
+    return [name for name in files if name not in elsewhere]
 
 
 def _elsewhere(*programs: str) -> list[str]:
-    """Tests that need a program which a container does not have; the same tests run on the host."""
+    """Tests that need what a container does not have, by a word in them; the same tests run on the host."""
     return [name for name in _integration_tests() if any(word in (ROOT / name).read_text() for word in programs)]
 
 

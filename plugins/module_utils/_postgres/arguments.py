@@ -136,7 +136,10 @@ def duration_from(params: t.Mapping[str, t.Any], name: str, empty: int | None = 
     """
     if empty is not None and params[name] == "":
         return empty
-    return _duration(params, name)
+    try:
+        return parse_duration(params[name])
+    except InputError as exc:
+        raise InputError(f"{name}: {exc}") from None
 
 
 def budget_from(params: t.Mapping[str, t.Any]) -> Budget:
@@ -145,17 +148,6 @@ def budget_from(params: t.Mapping[str, t.Any]) -> Budget:
     :raises InputError: naming the argument, the value and what would be right.
     """
     return Budget(duration_from(params, "budget"), _deadline(params["deadline"]))
-
-
-def duration_from(params: t.Mapping[str, t.Any], name: str) -> int:
-    """One duration, in seconds.
-
-    :raises InputError: naming the argument, the value and what would be right.
-    """
-    try:
-        return parse_duration(params[name])
-    except InputError as exc:
-        raise InputError(f"{name}: {exc}") from None
 
 
 def _at_least(params: t.Mapping[str, t.Any], name: str, least: int, most: int | None = None) -> int:
