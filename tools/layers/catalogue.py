@@ -135,8 +135,13 @@ def _in_containers(boxes: tuple[system.Need, ...]) -> list[Layer]:
 
 
 def _module_faults() -> list[str]:
-    """What is injected into the maintenance of a database has to end well on every version of it."""
-    return sorted(str(path.relative_to(ROOT)) for path in (ROOT / "tests" / "faults").glob("test_postgres_*.py"))
+    """What is injected into the maintenance of a database has to end well on every version of it.
+
+    Damage of backups, too: which compressions there are depends on the version.
+    """
+    faults = ROOT / "tests" / "faults"
+    found = [*faults.glob("test_postgres_*.py"), faults / "test_backup_damage.py"]
+    return sorted(str(path.relative_to(ROOT)) for path in found)
 
 
 def _module_tests() -> list[str]:
