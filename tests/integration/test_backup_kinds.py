@@ -8,20 +8,17 @@ The restore is the page of shell in the role's README, on another server.
 
 from __future__ import annotations
 
-import os
-import pathlib
 import re
-import subprocess
 
 import pytest
 from support.backups import AgeKey, backups_of
+from support.by_hand import restore_by_hand
 from support.postgres import PrivatePostgres
 
 from ansible_collections.steward.maintenance.plugins.module_utils._postgres import contents
 
 pytestmark = pytest.mark.contrib
 
-README = pathlib.Path(__file__).resolve().parents[2] / "roles" / "backup" / "README.md"
 LONGEST = "ü" * 31 + "x"  # 63 bytes, the most that PostgreSQL keeps of a name
 EVERYTHING = '''
 CREATE EXTENSION hstore; CREATE EXTENSION pg_trgm; CREATE EXTENSION postgres_fdw; CREATE EXTENSION file_fdw;
@@ -135,33 +132,6 @@ def contents_of(server, database):
         conn.close()
 
 
-def page_of_shell():
-    """The first of the page's two blocks, without the three settings at its beginning."""
-    text = README.read_text(encoding="utf-8")
-    page = text[text.index("## Restore by hand") :]
-    block = page[page.index("```sh\n") + 6 :]
-    block = block[: block.index("```")]
-    assert block.startswith("backup=")
-    return block[block.index("# 1.") :]
-
-
-def restore_by_hand(other, directory, database, key, tmp_path):
-    place = {"PGHOST": other.socket_dir, "PGPORT": str(other.port), "PGUSER": other.superuser, "PGSSLMODE": "disable"}
-    path = f"{other.bin_dir}:{os.environ['PATH']}"
-    given = {"backup": str(directory), "database": database, "key": key, "TMPDIR": str(tmp_path), "PATH": path}
-    done = subprocess.run(
-        ["sh", "-eu", "-c", page_of_shell()],
-        env={**os.environ, **place, **given},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        check=False,
-    )
-    text = done.stdout.decode(errors="replace")
-    assert done.returncode == 0, text
-    return text
-
-
 @pytest.mark.parametrize("how", ["directory", "encrypted"])
 def test_everything_survives(server, backups, tmp_path, how):
     key = AgeKey(tmp_path)
@@ -174,7 +144,7 @@ def test_everything_survives(server, backups, tmp_path, how):
     directories = {entry["name"]: entry["directory"] for entry in backups.manifest()["databases"]}
     with PrivatePostgres(server.bin_dir) as other:
         for database in DATABASES:
-            restore_by_hand(other, backups.sets()[0], directories[database], str(key.path), tmp_path)
+            restore_by_hand(other, backups.sets()[0], directories[database], tmp_path, str(key.path))
         for database in DATABASES:
             assert schema(other, database) == schema(server, database)
             assert contents_of(other, database) == contents_of(server, database)
@@ -191,4 +161,4 @@ def test_damage_stops_the_page_of_shell(server, backups, tmp_path):
     spoiled = backups.sets()[0] / "globals.sql"
     spoiled.write_bytes(spoiled.read_bytes()[:-1])
     with pytest.raises(AssertionError, match=r"globals\.sql: FAILED"):
-        restore_by_hand(server, backups.sets()[0], "western", "", tmp_path)
+        restore_by_hand(server, backups.sets()[0], "western", tmp_path)

@@ -8,12 +8,12 @@ from __future__ import annotations
 import json
 import os
 import pathlib
-import subprocess
 import typing as t
 
 import pytest
 from support import s3_faults as faults
 from support.backups import Backups, backups_of, small_disk
+from support.by_hand import restore_by_hand
 from support.modules import start_module
 from support.offsite import FETCH, Offsite, new_bucket
 from support.postgres import PrivatePostgres
@@ -146,7 +146,9 @@ def test_a_download_that_always_breaks_off(
     assert verify(copied, verified, attempts=1)["verdict"] == "unknown"
 
 
-def test_a_fresh_host_recovers(copied: Offsite, verified: Backups, server: PrivatePostgres) -> None:
+def test_a_fresh_host_recovers(
+    copied: Offsite, verified: Backups, server: PrivatePostgres, tmp_path: pathlib.Path
+) -> None:
     """Fetch, verify, restore by hand with plain tools: nothing of the old host is used."""
     with backups_of(server) as fresh:
         foretold = copied.fetch(fresh.path, check=True)
@@ -165,10 +167,7 @@ def test_a_fresh_host_recovers(copied: Offsite, verified: Backups, server: Priva
         proved = fresh.verify(force=True)
         assert not proved["failed"], proved
         with PrivatePostgres(server.bin_dir) as other:
-            connection = ["-h", other.socket_dir, "-p", str(other.port), "-U", other.superuser, "-d", "postgres"]
-            subprocess.run([f"{server.bin_dir}/psql", *connection, "-f", f"{fresh.sets()[0]}/globals.sql"], check=True)
-            restore = [f"{server.bin_dir}/pg_restore", *connection, "--create", "--exit-on-error"]
-            subprocess.run([*restore, f"{fresh.sets()[0]}/shop"], check=True)
+            restore_by_hand(other, fresh.sets()[0], "shop", tmp_path)
             assert other.run_sql("SELECT count(*) FROM t", "shop") == [(20000,)]
 
 
