@@ -16,7 +16,8 @@ description:
     it has the version, the roles, the extensions, the tablespaces and the space that the backup needs.
   - Then the backup is restored into a database of its own that lets nobody else in, its rows are counted and compared
     with the manifest, invalid indexes are looked for, and the properties of the database in use are carried over to
-    it, its owner, grants, settings, comment and connection limit. Of a database that is not there, those of the backup count.
+    it, its owner, grants, settings, comment and connection limit. Of a database that is not there, those of the
+    backup count.
   - Only then the application is stopped, the database in use is closed and left, both names are exchanged in one
     transaction, the application is started and asked whether it is well. When any of that fails, all of it is taken
     back, and the application works on the database of before.
@@ -27,7 +28,8 @@ description:
     M(steward.maintenance.postgres_restore_rollback).
 options:
   create_roles:
-    description: Create roles that the database needs and the server lacks, passwords included, from the backup's globals.
+    description:
+      - Create roles that the database needs and the server lacks, passwords included, from the backup's globals.
     type: bool
     default: false
   ignore_tablespaces:
@@ -50,7 +52,7 @@ attributes:
   idempotent:
     support: none
     details:
-      - Each run restores the database anew, for what was written since would be lost otherwise.
+      - Each run restores the database, which is what it is asked for.
 seealso:
   - module: steward.maintenance.postgres_restore_info
   - module: steward.maintenance.postgres_restore_rollback
@@ -102,12 +104,22 @@ findings:
   type: list
   elements: dict
 figures:
-  description: Measured numbers, with the unit in the name. C(restore_seconds) is evidence for the RTO, C(rpo_seconds), the age of
-    the data, for the RPO. C(stopped_seconds) is how long the application was stopped, C(swap_seconds) how long the
-    transaction took that exchanged the names. What this run did not see itself is left out.
+  description:
+    - Measured numbers, with the unit in the name. C(restore_seconds) is evidence for the RTO, C(rpo_seconds), the age
+      of the data, for the RPO. C(stopped_seconds) is how long the application was stopped, C(swap_seconds) how long
+      the transaction took that exchanged the names. What this run did not see itself is left out.
   returned: always
   type: dict
-  sample: {duration_seconds: 9.8, rehash_seconds: 0.1, restore_seconds: 4.1, verify_seconds: 0.9, swap_seconds: 0.01, stopped_seconds: 1.2, rpo_seconds: 4210, restored_tables: 41, restored_rows: 120000}
+  sample:
+    duration_seconds: 9.8
+    rehash_seconds: 0.1
+    restore_seconds: 4.1
+    verify_seconds: 0.9
+    swap_seconds: 0.01
+    stopped_seconds: 1.2
+    rpo_seconds: 4210
+    restored_tables: 41
+    restored_rows: 120000
 coverage:
   description: Databases that were restored, of those that should be.
   returned: always
@@ -118,7 +130,7 @@ planned:
   returned: always
   type: list
   elements: dict
-  sample: 
+  sample:
     - database: shop
       subject: shop_restore_20261126T093000Z
       action: restore

@@ -10,7 +10,8 @@ module: postgres_restore_info
 version_added: 0.2.0
 short_description: List the PostgreSQL backups that can be restored
 description:
-  - Lists the backups that M(steward.maintenance.postgres_backup) made, newest first, with their age, whether a restore
+  - Lists the backups that M(steward.maintenance.postgres_backup) made, newest first, with their age, whether a
+    restore
     proved them, and what is in them; and says which one M(steward.maintenance.postgres_restore) would take by itself.
   - It needs no server, so that it works when the server is gone. Sizes of files are compared with the manifest; every
     byte is compared only by a restore.
@@ -78,7 +79,8 @@ coverage:
   sample: {looked: 1, of: 1}
 backups:
   description:
-    - The backups, newest first. C(state) is V(verified), V(unverified), V(refuted) or V(damaged), and C(line) is all of
+    - The backups, newest first. C(state) is V(verified), V(unverified), V(refuted) or V(damaged), and C(line) is
+      all of
       it for a person. Ages are seconds, sizes are bytes.
   returned: always
   type: list

@@ -92,11 +92,13 @@ coverage:
   type: dict
   sample: {looked: 1, of: 1}
 planned:
-  description: The databases whose time is over, each with C(database), C(subject), C(action), C(reason) and C(estimate) (C(bytes)).
+  description:
+    - The databases whose time is over, each with C(database), C(subject), C(action), C(reason) and C(estimate)
+      (C(bytes)).
   returned: always
   type: list
   elements: dict
-  sample: 
+  sample:
     - database: shop
       subject: shop_old_20261126T093000Z
       action: drop

@@ -95,7 +95,7 @@ planned:
   returned: always
   type: list
   elements: dict
-  sample: 
+  sample:
     - database: shop
       subject: shop_old_20261126T093000Z -> shop
       action: rename

@@ -10,7 +10,8 @@ module: postgres_restore_tables
 version_added: 0.2.0
 short_description: Restore single tables of a PostgreSQL backup beside those in use
 description:
-  - Puts the rows of single tables, as they were in a backup, into a schema of their own in the database that is in use.
+  - Puts the rows of single tables, as they were in a backup, into a schema of their own in the database that is in
+    use.
     Nothing that is there is altered; what is needed can be copied from there with C(INSERT ... SELECT).
   - The rows go through a side database, where the types of the backup are, and from there into plain tables without
     indexes, defaults and constraints other than C(NOT NULL). All tables come in one transaction, each with as many
@@ -19,7 +20,9 @@ description:
     not needed any more.
 options:
   tables:
-    description: Names of the tables, with their schema. Without one, V(public) is meant. Of a partitioned table, name the partitions.
+    description:
+      - Names of the tables, with their schema. Without one, V(public) is meant. Of a partitioned table, name the
+        partitions.
     type: list
     elements: str
     required: true
@@ -90,7 +93,7 @@ planned:
   returned: always
   type: list
   elements: dict
-  sample: 
+  sample:
     - database: shop
       subject: public.orders
       action: restore
