@@ -22,6 +22,7 @@ options:
   kept:
     description:
       - Name of the database to go back to. Empty means the one that was put aside for the database that is in use now.
+      - When that one is back already, nothing is done; name the restored one here to take it into use once more.
       - Only a database that a restore of O(database) put aside is taken.
     type: str
     default: ''
@@ -38,9 +39,9 @@ attributes:
   diff_mode:
     support: full
   idempotent:
-    support: none
+    support: partial
     details:
-      - A second run goes back to the restored database.
+      - With O(kept), a run that names the database that is in use by now is refused.
 seealso:
   - module: steward.maintenance.postgres_restore
 author:

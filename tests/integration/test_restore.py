@@ -53,8 +53,12 @@ def test_the_whole_way_and_back(restores: Restores) -> None:
     assert back["figures"]["stopped_seconds"] > 0
     assert application.runs()
 
-    again = restores.roll_back(**application.arguments)  # the restored one was kept, too
-    assert not again["failed"], again
+    again = restores.roll_back(**application.arguments)
+    assert (again["verdict"], again["changed"]) == ("ok", False), again
+    assert not restores.roll_back(check=True)["changed"]
+    assert restores.rows() == LIVE_ROWS
+    forth = restores.roll_back(**application.arguments, kept=back["kept"])  # the restored one was kept, too
+    assert not forth["failed"], forth
     assert restores.rows() == SAVED_ROWS
     assert restores.properties() == before
 

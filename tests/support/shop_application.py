@@ -1,13 +1,13 @@
 # Copyright (c) 2026, The steward.maintenance authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A small application that uses a database: a real process with a port, started, stopped and looked at by commands.
+"""A small application that uses a database: a real process with a port, started and stopped by commands.
 
-    python shop_application.py DIRECTORY start|stop|status
+    python shop_application.py DIRECTORY start
 
-`DIRECTORY/config.json` says where it listens and what it connects to, `DIRECTORY/mode` how it behaves: `well` answers /health
-by asking its database, `ill` answers 500, `mute` accepts and never answers, `drip` sends a byte now and then, and
-`stubborn` does not stop when told to. Whatever happens, it ends after three minutes.
+`DIRECTORY/config.json` says where it listens and what it connects to, `DIRECTORY/mode` how it behaves: `well` answers
+/health by asking its database, `ill` answers 500, `mute` accepts and never answers, `drip` sends a byte now and then,
+and `stubborn` does not stop when told to. Whatever happens, it ends after three minutes.
 """
 
 from __future__ import annotations
@@ -90,10 +90,6 @@ def main() -> int:
                 return 0
             time.sleep(0.05)
         return 1
-    if verb == "stop" and alive(directory):
-        os.kill(int((directory / "pid").read_text()), signal.SIGTERM)
-    if verb == "status":
-        return 0 if alive(directory) else 3
     return 0
 
 

@@ -14,6 +14,7 @@ import os
 import time
 import typing as t
 
+from .._core.application import ApplicationError
 from .._core.durations import format_duration
 from .._core.journal import Journal, JournalError, StepFailed
 from .._core.result import Finding, Result, ok_or_findings
@@ -80,7 +81,7 @@ def restore(login: Login, settings: Settings, around: Surroundings, check: bool,
         )
         summary = f"database {settings.wanted.database!r} was not restored: {stands}"
         return Result("failed", summary, one_line(exc, login.password), tuple(run.findings), run.figures())
-    except (PostgresError, InputError, JournalError, Busy, OSError) as exc:
+    except (PostgresError, ApplicationError, InputError, JournalError, Busy, OSError) as exc:
         outcome.after = outcome.before
         summary = f"database {settings.wanted.database!r} was not restored: {run.stands}"
         return Result("failed", summary, one_line(exc, login.password), tuple(run.findings), run.figures())

@@ -22,7 +22,7 @@ from .._core.journal import Step
 from .connection import PostgresError
 from .restore_beside import Measured
 from .restore_catalog import Database, Site, by_oid
-from .restore_naming import OLD, Mark
+from .restore_naming import OLD, ROLLED_BACK, Mark
 from .restore_swap import Entering, Leaving, close, exchange, is_closed, open_again
 
 PHASE = "exchange"
@@ -113,6 +113,7 @@ class Swap:
             change.target,
             leaving.oid,
             change.run,
+            state="" if change.carries_over else ROLLED_BACK,
             since=write_time(utc_now()),
             replaced_by=change.entering_oid,
             comment=leaving.properties.comment,

@@ -22,7 +22,7 @@ from .durable import Busy
 from .processes import Account, account_for
 from .restore_catalog import Site
 
-_LOCK_PATIENCE = 10
+_LOCK_PATIENCE = 4
 _POLL = 0.2
 
 

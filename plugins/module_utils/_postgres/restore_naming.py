@@ -30,6 +30,9 @@ RESTORING = "restoring"
 FILLED = "filled"
 PROVED = "proved"
 
+#: State of a database that was put aside by a rollback: nobody means it who says "back" once more.
+ROLLED_BACK = "rolled back"
+
 _PREFIX = "steward.maintenance: "
 _SENTENCES = {
     SIDE: "restored beside {of}, not in use",

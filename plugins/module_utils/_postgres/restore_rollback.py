@@ -12,6 +12,7 @@ import dataclasses
 import time
 import typing as t
 
+from .._core.application import ApplicationError
 from .._core.clock import stamp, utc_now
 from .._core.durations import format_duration
 from .._core.journal import JournalError, StepFailed
@@ -26,7 +27,7 @@ from .restore_catalog import Database, Site, by_name, databases, site_for
 from .restore_exchange import Change, Surroundings
 from .restore_journal import as_account, only_one, open_journal, state_directory
 from .restore_left import give_up
-from .restore_naming import OLD, old_name
+from .restore_naming import OLD, ROLLED_BACK, old_name
 from .restore_needs import require_no_prepared
 from .restore_side import remove
 
@@ -59,7 +60,7 @@ def roll_back(login: Login, settings: Settings, around: Surroundings, check: boo
         )
         summary = f"database {settings.database!r} was not rolled back: {stands}"
         return Result("failed", summary, one_line(exc, login.password))
-    except (PostgresError, InputError, JournalError, Busy, OSError) as exc:
+    except (PostgresError, ApplicationError, InputError, JournalError, Busy, OSError) as exc:
         return Result("failed", f"database {settings.database!r} was not rolled back", one_line(exc, login.password))
 
 
@@ -81,6 +82,8 @@ def _go(site: Site, settings: Settings, around: Surroundings, outcome: Outcome, 
             summary = f"the restore of {site.target!r} that was begun and not finished was taken back"
             return ok_or_findings(summary, (), {"duration_seconds": round(time.monotonic() - began, 3)}, 1, 1)
         change = _change(site, settings)
+        if change is None:
+            return _nothing_to_do(site, began)
         around.application.is_running()  # who cannot see it can neither stop it nor tell that it stopped
         journal.run(exchange.steps(site, change, around, measured), change.references)
     return _told(change, measured, began, outcome)
@@ -94,6 +97,9 @@ def _foretell(site: Site, settings: Settings, around: Surroundings, outcome: Out
         what = "completed" if completed else "taken back"
         return ok_or_findings(f"what was begun with {site.target!r} and not finished would be {what}", (), {}, 1, 1)
     change = _change(site, settings)
+    if change is None:
+        outcome.changed = False
+        return _nothing_to_do(site, time.monotonic())
     around.application.is_running()
     outcome.kept = change.leaving_name
     outcome.before = [f"{site.target}: the restored one", f"{change.entering_name}: kept"]
@@ -111,7 +117,13 @@ def _foretell(site: Site, settings: Settings, around: Surroundings, outcome: Out
     return ok_or_findings(f"{change.entering_name!r} would become {site.target!r} again", (), {}, 1, 1)
 
 
-def _change(site: Site, settings: Settings) -> Change:
+def _nothing_to_do(site: Site, began: float) -> Result:
+    summary = f"database {site.target!r} was rolled back before; name the restored one in `kept` to take it again"
+    return ok_or_findings(summary, (), {"duration_seconds": round(time.monotonic() - began, 3)}, 1, 1)
+
+
+def _change(site: Site, settings: Settings) -> Change | None:
+    """What is to be exchanged for what; None when that was done already."""
     with site.session() as conn:
         live = by_name(conn, site.target)
         require_no_prepared(conn, live)
@@ -124,6 +136,8 @@ def _change(site: Site, settings: Settings) -> Change:
         else:
             # What an even earlier restore put aside is not what this one replaced.
             chosen = [one for one in kept if not live or (one.mark and one.mark.replaced_by == live.oid)]
+            if live and chosen and chosen[0].mark and chosen[0].mark.state == ROLLED_BACK:
+                return None
         if not chosen:
             raise PostgresError(
                 f"there is nothing to go back to: no database was put aside for the present {site.target!r}"
