@@ -11,7 +11,6 @@ be restored, an application that cannot be seen, does not stop, does not start, 
 from __future__ import annotations
 
 import json
-import os
 import pathlib
 import shutil
 import signal
@@ -30,7 +29,7 @@ pytest_plugins = ("support.restores_fixtures",)
 
 
 @pytest.fixture
-def copied(saved: Backups, restores: Restores) -> t.Iterator[pathlib.Path]:
+def copied(saved: Backups, restores: Restores) -> pathlib.Path:
     """A copy of the proved backup that may be spoiled, as the only one in its directory."""
     directory = restores.place / "spoiled"
     shutil.copytree(saved.sets()[0], directory / saved.sets()[0].name)

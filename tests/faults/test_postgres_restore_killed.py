@@ -1,7 +1,7 @@
 # Copyright (c) 2026, The steward.maintenance authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""SIGKILL at every line of a restore's journal: production is untouched or fully exchanged, and the next run converges."""
+"""SIGKILL at every line of a restore's journal: production is untouched or exchanged, and the next run completes."""
 
 from __future__ import annotations
 
@@ -91,6 +91,7 @@ def test_killed_while_it_is_taken_back(restores: Restores) -> None:
     application = restores.application
     application.start()
     application.behave("ill")
+    application.patience = "1s"
     production, way = Production(restores), FirstTime()
     way.follow(restores, False, run, production.check)
     assert {f"undone {step}" for step in STEPS[3:]} <= set(way.seen)

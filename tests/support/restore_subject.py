@@ -24,7 +24,7 @@ from ansible_collections.steward.maintenance.plugins.module_utils._postgres.rest
 from .restores import Restores
 
 #: Event and step of a line of the journal; the beginning and the end of a change have no step.
-Line = t.Tuple[str, str]
+Line = tuple[str, str]
 
 _DEFAULTS = {
     "systemd_units": [], "compose_directory": "", "compose_services": [], "compose_command": ["docker", "compose"],
@@ -105,7 +105,7 @@ class FirstTime:
         self.seen: list[str] = []
 
     def follow(self, restores: Restores, before: bool, what: t.Any, check: t.Callable[[], None]) -> int:
-        """Run, be killed at the next new line, look at production, run again, until the end; how often it was killed."""
+        """Run, be killed at the next new line, look at production, run again, to the end; how often it was killed."""
         kills = 0
         path = restores.place / f"seen-{before}"
         path.touch()

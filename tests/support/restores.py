@@ -77,6 +77,7 @@ class Application:
         directory.mkdir()
         dsn = f"host={server.socket_dir} port={server.port} user={server.superuser} dbname=shop connect_timeout=5"
         (directory / "config.json").write_text(json.dumps({"port": self.port, "dsn": dsn}))
+        self.patience = "5s"
         self.behave("well")
 
     def behave(self, mode: str) -> None:
@@ -99,7 +100,7 @@ class Application:
             "running_command": self.command("status"),
             "stop_timeout": "10s",
             "health_url": f"http://127.0.0.1:{self.port}/health",
-            "health_timeout": "5s",
+            "health_timeout": self.patience,
         }
 
     def start(self) -> None:
