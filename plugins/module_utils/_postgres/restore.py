@@ -72,7 +72,7 @@ def restore(login: Login, settings: Settings, around: Surroundings, check: bool,
     run = _Restore(site_for(login, settings.wanted.database), settings, around, outcome)
     try:
         directory = state_directory(settings.state_dir)
-        with as_account(settings.os_user, directory):
+        with as_account(settings.os_user, directory, check):
             return run.go(check, directory)
     except StepFailed as exc:
         outcome.changed = not exc.undone

@@ -32,7 +32,7 @@ def state_directory(given: str) -> str:
 
 
 @contextlib.contextmanager
-def as_account(name: str, directory: str) -> t.Iterator[None]:
+def as_account(name: str, directory: str, check: bool) -> t.Iterator[None]:
     """Log in to the server, and write the journal, as another account of this system; the commands of an application
     still run as the account that we were started as. Nothing happens without a name, or when we are not root.
 
@@ -42,8 +42,9 @@ def as_account(name: str, directory: str) -> t.Iterator[None]:
     if account is None:
         yield
         return
-    os.makedirs(directory, mode=0o700, exist_ok=True)
-    _give(directory, account)
+    if not check:
+        os.makedirs(directory, mode=0o700, exist_ok=True)
+        _give(directory, account)
     home, groups, gid = os.environ.get("HOME"), os.getgroups(), os.getegid()
     os.setgroups(list(account.groups))
     os.setegid(account.gid)

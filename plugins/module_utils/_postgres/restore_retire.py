@@ -102,7 +102,7 @@ def retire(login: Login, settings: Settings, health: Health, check: bool, outcom
     """Drop what is due; whatever goes wrong is in the result."""
     try:
         directory = state_directory(settings.state_dir)
-        with as_account(settings.os_user, directory):
+        with as_account(settings.os_user, directory, check):
             return _Retire(login, settings, health, outcome, directory).go(check)
     except (PostgresError, InputError, JournalError, Busy, OSError) as exc:
         return Result("unknown", "retired databases could not be looked at", one_line(exc, login.password))

@@ -47,7 +47,7 @@ def roll_back(login: Login, settings: Settings, around: Surroundings, check: boo
     site = site_for(login, settings.database)
     try:
         directory = state_directory(settings.state_dir)
-        with as_account(settings.os_user, directory):
+        with as_account(settings.os_user, directory, check):
             return (
                 _go(site, settings, around, outcome, directory)
                 if not check
@@ -81,12 +81,12 @@ def _go(site: Site, settings: Settings, around: Surroundings, outcome: Outcome, 
             outcome.changed = True
             summary = f"the restore of {site.target!r} that was begun and not finished was taken back"
             return ok_or_findings(summary, (), {"duration_seconds": round(time.monotonic() - began, 3)}, 1, 1)
-        change = _change(site, settings)
-        if change is None:
+        wanted = _change(site, settings)
+        if wanted is None:
             return _nothing_to_do(site, began)
         around.application.is_running()  # who cannot see it can neither stop it nor tell that it stopped
-        journal.run(exchange.steps(site, change, around, measured), change.references)
-    return _told(change, measured, began, outcome)
+        journal.run(exchange.steps(site, wanted, around, measured), wanted.references)
+    return _told(wanted, measured, began, outcome)
 
 
 def _foretell(site: Site, settings: Settings, around: Surroundings, outcome: Outcome, directory: str) -> Result:

@@ -80,7 +80,7 @@ def restore_tables(login: Login, settings: Settings, check: bool, outcome: Outco
     findings: list[Finding] = []
     try:
         directory = state_directory(settings.state_dir)
-        with as_account(settings.os_user, directory):
+        with as_account(settings.os_user, directory, check):
             return _go(site, settings, check, outcome, directory, findings)
     except (StepFailed, PostgresError, InputError, JournalError, Busy, OSError) as exc:
         outcome.changed = False
