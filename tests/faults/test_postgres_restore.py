@@ -223,13 +223,15 @@ def test_a_copy_that_is_not_what_the_manifest_says_is_not_taken_into_use(
 
 
 def test_a_dump_that_cannot_be_restored(restores: Restores, copied: pathlib.Path) -> None:
-    """The manifest fits the files, so that only pg_restore can tell; what it made goes away."""
+    """The manifest fits the files, so that only the restore can tell; what it made goes away."""
     data = max(copied.glob("shop/*.dat*"), key=lambda path: (path.name != "toc.dat", path.stat().st_size))
     data.write_bytes(data.read_bytes()[: data.stat().st_size // 2])
     rewrite(copied, lambda _body: None)
     answer = restores.restore(path=str(copied.parent))
     assert answer["verdict"] == "failed"
-    assert "step 'restore beside' failed: pg_restore ended with status 1" in answer["reason"]
+    # A cut zstd file passes pg_restore without a word, and has no rows then: the proof finds it.
+    told = ("step 'restore beside' failed: pg_restore ended with status 1", "step 'prove the copy' failed")
+    assert any(words in answer["reason"] for words in told)
     restores.assert_untouched()
 
 
