@@ -157,7 +157,7 @@ def test_wrong_password(job: Job) -> None:
     status, told = job.run(maintenance_postgres_login=login)
     assert status != 0
     recorded = job.recorded()
-    assert len(recorded) == 6
+    assert len(recorded) == 7
     for name in set(recorded) - {"backup.verify"}:
         assert_bad(recorded[name], "password authentication failed")
     assert_bad(recorded["backup.verify"], "there is no backup")

@@ -266,12 +266,12 @@ def test_a_change_that_needs_a_request_is_skipped_and_recorded_until_there_is_on
 def test_a_cadence_and_a_freeze_leave_the_rest_alone(fleet: Fleet) -> None:
     status, told = fleet.run("--limit", "db1", playbook="run_daily")
     assert status == 0, told
-    assert set(fleet.recorded()) == {"backup.database", "backup.verify"}
+    assert set(fleet.recorded()) == {"backup.database", "backup.verify", "recovery.retire"}
     freeze = {"reason": "sale", "owner": "Ann", "end": "2999-12-31"}
     status, told = fleet.run("-v", "--limit", "db1", playbook="run_weekly", cycle_freezes=[freeze])
     assert status == 0, told
     assert "database.vacuum: frozen by Ann until 3000-01-01T00:00:00Z: sale" in told
-    assert set(fleet.recorded()) == {"backup.database", "backup.verify", "database.review"}
+    assert set(fleet.recorded()) == {"backup.database", "backup.verify", "database.review", "recovery.retire"}
 
 
 def test_a_report_that_cannot_be_written_makes_the_run_red(fleet: Fleet) -> None:

@@ -26,6 +26,7 @@ NAMES = (
     "database.reindex",
     "database.analyze",
     "database.review",
+    "recovery.retire",
 )
 
 

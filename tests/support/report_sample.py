@@ -77,6 +77,8 @@ def healthy(host: str) -> list[dict[str, t.Any]]:
         took = 38.0 + (days * 7) % 11
         records.append(record("backup.database", host, days + 0.16, took, summary=dumped))
         records.append(record("backup.verify", host, days + 0.15, took * 2.5, summary=restored))
+        dropped = "0 retired databases dropped (0 B), 0 kept"
+        records.append(record("recovery.retire", host, days + 0.14, 0.2, summary=dropped))
         if days % 7 == 1:
             vacuumed = "3 of 41 tables vacuumed, 18 231 dead rows removed"
             records.append(record("database.vacuum", host, days, 61 + days, summary=vacuumed))

@@ -129,6 +129,35 @@ class Journal:
         self._forwards(steps)
         return "done"
 
+    def abandon(self, steps: t.Sequence[Step]) -> bool:
+        """Take back a change that a killed run left behind and that nobody wants any more; False when there is none.
+
+        Steps past the point of no return are taken back like all others: whoever asks for this knows that they can be.
+
+        :raises StepFailed: when a step cannot be undone; the next call goes on from there.
+        :raises JournalError: when the change left behind has other steps.
+        """
+        if self.references is None:
+            return False
+        self._refuse_other_steps(steps)
+        if not self.is_being_undone:
+            self._append({"event": "undoing", "at": write_time(utc_now()), "step": ""})
+        self._backwards(steps)
+        return True
+
+    def peek(self) -> dict[str, t.Any] | None:
+        """The references of an unfinished change without its lock and without making anything: for check mode."""
+        try:
+            with open(self.path, "rb") as file:
+                content = file.read()
+            events = [json.loads(line) for line in content[: content.rfind(b"\n") + 1].splitlines()]
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as exc:
+            raise JournalError(f"the journal {self.path} cannot be read: {exc}") from exc
+        unfinished = bool(events) and events[-1]["event"] != "ended"
+        return t.cast("dict[str, t.Any]", events[0]["references"]) if unfinished else None
+
     def _forwards(self, steps: t.Sequence[Step]) -> None:
         for step in steps:
             try:

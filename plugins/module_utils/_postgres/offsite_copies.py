@@ -30,15 +30,12 @@ from .._core.sizes import format_size
 from .._s3.client import Store, Stored
 from .._s3.errors import S3Error
 from .._s3.streams import Streams
-from .backup_sets import MANIFEST, REFUTED, VERIFIED, BackupSet, read_manifest
+from .backup_sets import MANIFEST, PINNED, REFUTED, VERIFIED, BackupSet, read_manifest
 
 RECORD = "offsite.json"
 OFFSITE_VERIFIED = "offsite-verified.json"
 OFFSITE_REFUTED = "offsite-refuted.json"
 STATEMENTS = (RECORD, OFFSITE_VERIFIED, OFFSITE_REFUTED)
-
-#: What keeps a backup for ever when it lies beside its manifest; beside the manifest of a copy, it keeps the copy.
-PINNED = "pinned.json"
 
 _NAME = re.compile(r"\d{8}T\d{6}Z")
 

@@ -234,3 +234,12 @@ def _check_indexes(conn: t.Any, database: str, compared: Compared) -> bool:
 def _first(differences: t.Sequence[str]) -> str:
     more = len(differences) - _MOST_NAMED
     return "; ".join(differences[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+def compare_contents(conn: t.Any, entry: t.Mapping[str, t.Any], standby: bool, compared: Compared) -> None:
+    """Rows, large objects and extensions of a copy that is to be used, inside the open transaction.
+
+    :raises Refuted: naming what differs from the manifest.
+    """
+    _compare_rows(conn, entry, standby, compared)
+    _compare_extensions(conn, entry, compared)

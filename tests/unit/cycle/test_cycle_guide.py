@@ -38,6 +38,8 @@ AVAILABLE = {
     "database.review",
     "backup.database",
     "backup.verify",
+    "recovery.database",
+    "recovery.retire",
 }
 
 

@@ -57,12 +57,14 @@ def test_a_first_run_proves_a_backup_before_it_changes_anything() -> None:
         "database.analyze",
         "database.reindex",
         "database.review",
+        "recovery.retire",
     ]
 
 
 def test_what_is_overdue_comes_first_but_never_before_what_it_follows() -> None:
     done = [record(name, 7) for name in ("database.vacuum", "database.analyze")]
     done += [
+        record("recovery.retire", 0.1),
         record("database.review", 20),
         record("database.reindex", 1),
         record("backup.verify", 1),
@@ -70,7 +72,9 @@ def test_what_is_overdue_comes_first_but_never_before_what_it_follows() -> None:
     ]
     assert names(plan(done)["due"]) == ["backup.verify", "database.vacuum", "database.analyze", "database.review"]
     urgent = [record("backup.database", 5), record("backup.verify", 0.1), record("database.vacuum", 7)]
-    urgent += [record(name, 0.1) for name in ("database.analyze", "database.reindex", "database.review")]
+    urgent += [
+        record(name, 0.1) for name in ("database.analyze", "database.reindex", "database.review", "recovery.retire")
+    ]
     assert names(plan(urgent)["due"]) == ["backup.database", "database.vacuum"]
 
 
@@ -116,7 +120,7 @@ def test_force_is_not_offered_where_a_window_holds() -> None:
 
 def test_a_broken_chain_keeps_the_run_red_and_the_run_goes_on() -> None:
     broken = plan(chain=dict(INTACT, intact=False, problem="record 17 was altered"))
-    assert len(broken["due"]) == 6
+    assert len(broken["due"]) == 7
     assert [entry["line"] for entry in broken["bad"]] == [
         "the records failed: their chain is broken: record 17 was altered"
     ]
@@ -274,7 +278,9 @@ def test_a_deadline_for_the_whole_run_is_honoured_when_it_is_sooner() -> None:
 def test_a_freeze_that_begins_meanwhile_ends_what_it_stops() -> None:
     freeze = {"reason": "sale", "owner": "Ann", "start": "2026-11-23 02:20", "end": "2026-11-24"}
     told = _deadlines(plan(cycle_freezes=[freeze])["due"])
-    assert told == dict.fromkeys(("database.vacuum", "database.analyze", "database.reindex"), "2026-11-23T02:20:00Z")
+    assert told == dict.fromkeys(
+        ("database.vacuum", "database.analyze", "database.reindex", "recovery.retire"), "2026-11-23T02:20:00Z"
+    )
 
 
 def test_a_deadline_that_cannot_be_read_is_refused_by_its_name() -> None:

@@ -121,7 +121,7 @@ def test_a_large_fleet_is_cut_where_it_says_so() -> None:
     hosts = {name: sample.summary(sample.healthy(name)) for name in names}
     read = page_text(page(hosts=hosts, groups={"postgres": names}))
     assert "30 hosts, none needs attention" in read
-    assert "These are the newest 50 of 150; all are in the guide below." in read
+    assert "These are the newest 50 of 180; all are in the guide below." in read
 
 
 def test_the_same_input_gives_the_same_page() -> None:

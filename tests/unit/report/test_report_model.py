@@ -22,7 +22,7 @@ def test_headline_names_the_hosts_and_why(view: View) -> None:
     assert view.headline == (
         "5 hosts, 3 need attention: "
         "db2.example.org: 1 failed, 1 unknown, 2 overdue, 2 serious findings, 1 warning; "
-        "db10.example.org: 4 overdue, 1 warning; "
+        "db10.example.org: 5 overdue, 1 warning; "
         "db11.example.org: records not read"
     )
 
@@ -45,6 +45,7 @@ def test_never_done_comes_before_overdue_and_longest_first(view: View) -> None:
     told = [(row.activity.name, row.host.split(".")[0], row.schedule.due is None) for row in view.overdue]
     assert told == [
         ("backup.verify", "db10", True),
+        ("recovery.retire", "db10", True),
         ("database.analyze", "db10", True),
         ("database.review", "db10", True),
         ("database.reindex", "db2", True),
@@ -77,7 +78,7 @@ def test_hosts_are_in_natural_order_and_only_in_their_groups(view: View) -> None
 
 def test_an_unread_host_is_unknown_in_every_row_and_not_called_overdue(view: View) -> None:
     rows = [row for row in view.rows if row.host.startswith("db11")]
-    assert len(rows) == 6
+    assert len(rows) == 8
     assert {row.verdict for row in rows} == {"unknown"}
     assert all("No route to host" in row.reason for row in rows)
     assert not any(row.schedule.is_overdue for row in rows)
