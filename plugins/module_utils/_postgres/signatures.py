@@ -22,6 +22,8 @@ from .processes import ProgramFailed, run
 
 SIGNATURE = "manifest.sig"
 
+_LONGEST_KEY = 1 << 20
+
 
 def check_signing_key(path: str) -> None:
     """Sign nothing once, before there is anything to sign.
@@ -30,7 +32,7 @@ def check_signing_key(path: str) -> None:
     :raises PostgresError: when openssl is missing.
     """
     if path:
-        _be_readable("signing_key", path)
+        _read("signing_key", path)
         _openssl(
             "signing_key", path, "a private key without a passphrase", ["-sign", path, "-out", os.devnull], os.devnull
         )
@@ -47,7 +49,9 @@ def sign(directory: str, key: str) -> None:
 def check_public_key(path: str) -> None:
     """:raises InputError: when the file is no public key."""
     if path:
-        _be_readable("public_key", path)
+        # openssl of some versions takes a private key for a public one. It must not lie where backups are checked.
+        if b"PRIVATE" in _read("public_key", path):
+            raise InputError(f"public_key: {path} is not a public key in PEM form, but a private one")
         try:
             run([_program("public_key"), "pkey", "-pubin", "-in", path, "-noout"])
         except ProgramFailed as exc:
@@ -67,10 +71,10 @@ def wrong_signature(directory: str, public_key: str) -> str:
     return ""
 
 
-def _be_readable(option: str, path: str) -> None:
+def _read(option: str, path: str) -> bytes:
     try:
-        with open(path, "rb"):
-            pass
+        with open(path, "rb") as handle:
+            return handle.read(_LONGEST_KEY)
     except OSError as exc:
         raise InputError(f"{option}: {path} cannot be read: {exc.strerror}") from exc
 
