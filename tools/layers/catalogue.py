@@ -18,7 +18,7 @@ _PYTEST = ("python", "-m", "pytest", "-p", "no:cacheprovider", "--color=no")
 #: The logic that is sent to managed hosts, whose Python may be older than the controller's.
 _HOST_UNITS = ("tests/unit/core", "tests/unit/postgres", "tests/unit/backup", "tests/unit/s3")
 #: Tests of one module's judgement; that each module runs under a core is seen in the other files.
-_DATABASE_ALONE = r"test_(postgres_(bloat|collation|crew|reindex_|review_)|benchmarks)"
+_DATABASE_ALONE = r"test_(postgres_(bloat|collation|crew|reindex_|review_)|benchmarks|backup_|restore(_tables)?\.py)"
 #: Tests that need boto3 and an S3 server. What they test does not depend on PostgreSQL's version or on ansible-core.
 _S3 = ("mark.s3",)
 _MINUTE = 60
@@ -110,7 +110,7 @@ def _core_tests() -> list[str]:
 
 def _playbook_tests() -> list[str]:
     """For a core between two others on which all that can depend on it is run: what its own programs do."""
-    names = set(_elsewhere("ansible-playbook")) - set(_elsewhere("promtool", "browser"))
+    names = set(_elsewhere("ansible-playbook")) - set(_elsewhere("promtool", "browser", *_S3))
     return ["tests/unit", *sorted(names)]
 
 
