@@ -29,7 +29,7 @@ def test_the_large_one_gets_nearly_all():
     assert shares({"only": 10}, 4) == {"only": 4}
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(sizes, st.integers(1, 4))
 def test_each_is_done_once_and_the_bound_holds(sizes, jobs):
     guard = threading.Lock()

@@ -59,7 +59,7 @@ def test_killed_anywhere_while_undoing_the_next_run_without_the_fault_ends_the_s
         assert state(directory) == DONE
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(kills=st.lists(st.integers(1, 40), max_size=6))
 def test_killed_again_and_again_it_converges(tmp_path_factory: pytest.TempPathFactory, kills: list[int]) -> None:
     directory = fresh(tmp_path_factory.mktemp("again"))

@@ -39,7 +39,7 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> JsonLinesStore:
     return store
 
 
-@settings(deadline=None, max_examples=400)
+@settings(max_examples=400)
 @given(data=st.data())
 def test_any_altered_byte_is_found(sound: JsonLinesStore, data: st.DataObject) -> None:
     content = pathlib.Path(sound.location).read_bytes()
@@ -56,7 +56,6 @@ def test_any_altered_byte_is_found(sound: JsonLinesStore, data: st.DataObject) -
     assert len(altered.read()) < 4
 
 
-@settings(deadline=None)
 @given(data=st.data())
 def test_taken_out_added_moved_or_doubled_lines_are_found(sound: JsonLinesStore, data: st.DataObject) -> None:
     lines = pathlib.Path(sound.location).read_bytes().splitlines(keepends=True)

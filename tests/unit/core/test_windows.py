@@ -150,7 +150,7 @@ changes = ("2026-03-29T01:00", "2026-10-25T01:00", "2026-03-08T07:00", "2026-11-
 near_changes = st.tuples(st.sampled_from(changes), st.integers(-3000, 3000)).map(lambda it: utc(it[0]) + it[1] * MINUTE)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(windows(), moments | near_changes)
 def test_opening_and_closing_agree_with_is_open(window: Window, at: datetime.datetime) -> None:
     opening = window.next_opening(at)
