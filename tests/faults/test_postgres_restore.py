@@ -10,6 +10,7 @@ be restored, an application that cannot be seen, does not stop, does not start, 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import pathlib
 import shutil
@@ -127,6 +128,24 @@ def test_an_encrypted_backup_is_restored_by_whoever_has_its_key(restores: Restor
     assert restores.properties()[0] == "app", "the properties of the database in use are carried over"
     assert list(scratch.iterdir()) == []
     restores.server.run_sql("DROP ROLE guest")
+
+
+def test_on_a_standby_nothing_is_restored_and_nothing_dropped(restores: Restores) -> None:
+    with contextlib.closing(restores.server.make_standby()) as standby:
+        elsewhere = standby.login_arguments
+        answers = [
+            restores.restore(**elsewhere),
+            restores.restore(check=True, **elsewhere),
+            restores.roll_back(**elsewhere),
+            restores.tables("orders", **elsewhere),
+        ]
+        retired = restores.retire(**elsewhere)
+
+    for answer in answers:
+        assert (answer["verdict"], answer["changed"]) == ("failed", False)
+        assert "is a standby: this is done on its primary" in answer["reason"]
+    assert (retired["verdict"], retired["failed"], retired["changed"]) == ("skipped", False, False)
+    restores.assert_untouched()
 
 
 def test_a_wrong_password(restores: Restores) -> None:

@@ -17,7 +17,7 @@ import typing as t
 
 from .._core.journal import Journal
 from .._core.records import default_path
-from .connection import PostgresError, query
+from .connection import PostgresError, is_standby, query
 from .durable import Busy
 from .processes import Account, account_for
 from .restore_catalog import Site
@@ -86,9 +86,11 @@ def only_one(site: Site) -> t.Iterator[None]:
 def open_journal(directory: str, site: Site) -> Journal:
     """The journal of this database on this server; use it as a context manager.
 
-    :raises PostgresError: when the server does not say which one it is.
+    :raises PostgresError: when the server does not say which one it is, or only replays what another one does.
     """
     with site.session() as conn:
+        if is_standby(conn):
+            raise PostgresError(f"the server at {site.login.place} is a standby: this is done on its primary")
         rows = query(conn, "SELECT system_identifier::text FROM pg_control_system()")
     if not rows:
         raise PostgresError("the server does not tell its system identifier")

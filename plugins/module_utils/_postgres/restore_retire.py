@@ -20,7 +20,7 @@ from .._core.result import Finding, Result, ok_or_findings
 from .._core.sizes import format_size
 from .._core.suggest import InputError
 from .backup_sets import read_sets
-from .connection import Login, PostgresError, connect, one_line, query, quote
+from .connection import Login, PostgresError, connect, is_standby, one_line, query, quote
 from .durable import Busy
 from .restore_catalog import Database, Site, by_name, by_oid, databases, sessions, site_for
 from .restore_journal import as_account, only_one, open_journal, state_directory
@@ -118,6 +118,9 @@ class _Retire:
 
     def go(self, check: bool) -> Result:
         found = self._look()
+        if found is None:
+            reason = f"the server at {self._login.place} is a standby: what is dropped on its primary goes here as well"
+            return Result("skipped", "nothing is dropped on a standby", reason)
         self._outcome.before = self._outcome.after = [_line(old) for old in found]
         going = [old for old in found if old.due and not old.why]
         for old in found:
@@ -135,9 +138,11 @@ class _Retire:
         self._outcome.after = [_line(old) for old in found if old not in gone]
         return self._told(found, gone, "dropped")
 
-    def _look(self) -> list[Old]:
+    def _look(self) -> list[Old] | None:
         conn = connect(self._login, application="restore")
         try:
+            if is_standby(conn):
+                return None
             found = []
             for database in databases(conn):
                 mark = database.mark
