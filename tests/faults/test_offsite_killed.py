@@ -95,6 +95,7 @@ def test_killed_while_an_old_copy_is_removed(broken: Offsite, proxy: FaultyStore
     proxy.heal()
     assert all(broken.wrong_in(name) == [] for name in broken.listed())
     assert NAMES[1] in broken.listed()
+    broken.wait_until_older(NAMES[0], 1)
     answer = broken.copy(retention="1d", incomplete_after="1s")
     assert not answer["failed"], answer
     broken.assert_sound(NAMES[1])

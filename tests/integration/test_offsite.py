@@ -248,6 +248,7 @@ def test_copies_that_were_never_completed_go_when_nobody_adds_to_them(offsite: O
     offsite.bucket.write(f"{offsite.base(stale)}/globals.sql", b"half")
     told = offsite.copy()
     assert told["pruned"] == []  # its objects are young: somebody else may be at it
+    offsite.wait_until_older(stale, 1)
     told = offsite.copy(incomplete_after="1s")
     assert told["pruned"] == [stale]
     assert offsite.bucket.listing(offsite.base(stale)) == []

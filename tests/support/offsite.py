@@ -17,9 +17,11 @@ import subprocess
 import typing as t
 from unittest import mock
 
+from ansible_collections.steward.maintenance.plugins.module_utils._core.clock import utc_now
 from ansible_collections.steward.maintenance.plugins.module_utils._postgres import backup_sets
 
 from .modules import start_module
+from .postgres import wait_for
 from .s3_server import Bucket, without_credentials
 
 OFFSITE = "postgres_backup_offsite"
@@ -98,6 +100,15 @@ class Offsite:
 
     def base(self, name: str, system: str = SYSTEM) -> str:
         return f"steward/{system}/{name}"
+
+    def wait_until_older(self, name: str, seconds: float) -> None:
+        """Wait until nothing was added to a copy for longer than that."""
+
+        def is_old() -> bool:
+            found = self.bucket.client.list_objects_v2(Bucket=self.bucket.name, Prefix=self.base(name))["Contents"]
+            return bool((utc_now() - max(entry["LastModified"] for entry in found)).total_seconds() > seconds)
+
+        wait_for(is_old, f"{name} is older than {seconds} s")
 
     def listed(self, system: str = SYSTEM) -> list[str]:
         """The names of the copies that have a manifest, seen from outside."""
