@@ -20,7 +20,7 @@ import time
 import typing as t
 
 import pytest
-from support.backups import AgeKey, Backups, backups_of, processes_naming, small_disk
+from support.backups import Backups, processes_naming, small_disk
 from support.postgres import wait_for
 from support.restores import LIVE_ROWS, SAVED_ROWS, Restores
 
@@ -90,44 +90,6 @@ def test_a_damaged_backup_is_never_taken_and_a_refuted_one_only_when_that_is_sai
     assert answer["verdict"] == "failed"
     assert f"backup {copied.name} is damaged" in answer["reason"]
     restores.assert_untouched()
-
-
-def test_an_encrypted_backup_is_restored_by_whoever_has_its_key(restores: Restores, tmp_path: pathlib.Path) -> None:
-    """Roles included, for these are encrypted as well; and nothing of it stays in clear."""
-    key, other = AgeKey(tmp_path), AgeKey(tmp_path, "other.txt")
-    for statement in ("ALTER DATABASE shop RENAME TO live", "CREATE ROLE guest", "CREATE DATABASE shop OWNER guest"):
-        restores.server.run_sql(statement)
-    restores.server.run_sql("CREATE TABLE orders (id int); INSERT INTO orders VALUES (1), (2)", "shop")
-    with backups_of(restores.server) as backups:
-        made = backups.back_up(databases=["shop"], recipients=[key.public])
-        assert not made["failed"], made
-        for statement in ("DROP DATABASE shop", "DROP ROLE guest", "ALTER DATABASE live RENAME TO shop"):
-            restores.server.run_sql(statement)
-        scratch = tmp_path / "scratch"
-        scratch.mkdir()
-        given = {
-            "path": str(backups.path),
-            "allow_unverified": True,
-            "create_roles": True,
-            "scratch_path": str(scratch),
-        }
-
-        without = restores.restore(**given)
-        wrong = restores.restore(identity_file=str(other.path), **given)
-        foretold = restores.restore(check=True, identity_file=str(key.path), **given)
-        restores.assert_untouched()
-        assert list(scratch.iterdir()) == []
-        right = restores.restore(identity_file=str(key.path), **given)
-
-    assert "is encrypted, and no identity_file was given" in without["reason"]
-    assert f"the private key in {other.path} does not open it" in wrong["reason"]
-    assert [without["verdict"], wrong["verdict"]] == ["failed", "failed"]
-    assert not foretold["failed"], foretold
-    assert not right["failed"], right
-    assert restores.rows() == 2
-    assert restores.properties()[0] == "app", "the properties of the database in use are carried over"
-    assert list(scratch.iterdir()) == []
-    restores.server.run_sql("DROP ROLE guest")
 
 
 def test_on_a_standby_nothing_is_restored_and_nothing_dropped(restores: Restores) -> None:
