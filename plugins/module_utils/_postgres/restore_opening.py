@@ -48,15 +48,12 @@ class Opening:
         with private_space(self.scratch_path) as place, unpacked(backup, entry, place, key, self.jobs) as source:
             yield source
 
-    @contextlib.contextmanager
-    def contents(self, backup: BackupSet, entry: t.Mapping[str, t.Any]) -> t.Iterator[str]:
+    def contents(self, backup: BackupSet, entry: t.Mapping[str, t.Any]) -> t.ContextManager[str]:
         """The same for who reads only what is in it, not the rows: that is clear in each backup that is not
         encrypted."""
         if backup.recipients:
-            with self.dump(backup, entry) as source:
-                yield source
-        else:
-            yield os.path.join(backup.path, entry["directory"])
+            return self.dump(backup, entry)
+        return contextlib.nullcontext(os.path.join(backup.path, entry["directory"]))
 
     def globals(self, backup: BackupSet) -> str:
         """The roles as SQL.
