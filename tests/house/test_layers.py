@@ -84,12 +84,23 @@ def test_what_needs_an_s3_server_runs_on_the_host_and_nowhere_else() -> None:
     marked -= {"tests/house/test_layers.py"}
     assert len(marked) >= 4
     for layer in layers.values():
-        if layer.group in ("integration", "cores", "faults") and layer.name not in ("integration", "faults"):
+        here = ("integration", "faults", "faults-backup")
+        if layer.group in ("integration", "cores", "faults") and layer.name not in here:
             chosen = [name for name in marked if name in layer.command]
             assert not chosen, f"{layer.name} runs {chosen}"
             if "tests/integration" in layer.command:
                 inside = {name for name in marked if name.startswith("tests/integration/")}
                 assert {f"--ignore={name}" for name in inside} <= set(layer.command)
+
+
+def test_every_fault_is_injected_here_once() -> None:
+    layers = {layer.name: layer for layer in catalogue.layers()}
+    run = [word for name in ("faults", "faults-backup") for word in layers[name].command if word.endswith(".py")]
+    there = {str(path.relative_to(ROOT)) for path in (ROOT / "tests" / "faults").glob("test_*.py")}
+    assert sorted(run) == sorted(there)
+    assert "tests/faults/test_offsite.py" in layers["faults-backup"].command
+    for image in ("deb11-pg13", "forky-pg18"):
+        assert "tests/faults/test_postgres_restore.py" in layers[f"faults-{image}"].command
 
 
 def test_every_layer_can_be_named() -> None:

@@ -18,7 +18,11 @@ _PYTEST = ("python", "-m", "pytest", "-p", "no:cacheprovider", "--color=no")
 #: The logic that is sent to managed hosts, whose Python may be older than the controller's.
 _HOST_UNITS = ("tests/unit/core", "tests/unit/postgres", "tests/unit/backup", "tests/unit/s3")
 #: Tests of one module's judgement; that each module runs under a core is seen in the other files.
-_DATABASE_ALONE = r"test_(postgres_(bloat|collation|crew|reindex_|review_)|benchmarks|backup_|restore(_tables)?\.py)"
+_DATABASE_ALONE = (
+    r"test_(postgres_(bloat|collation|crew|reindex_|review_|vacuum_)|benchmarks|backup_|restore(_tables)?\.py)"
+)
+#: Backups: these on the host, and what depends on a version's programs on the oldest and the newest version as well.
+_BACKUPS = r"test_(backup|offsite|canary_offsite|postgres_restore)"
 #: Tests that need boto3 and an S3 server. What they test does not depend on PostgreSQL's version or on ansible-core.
 _S3 = ("mark.s3",)
 _MINUTE = 60
@@ -63,7 +67,8 @@ def layers() -> list[Layer]:
         Layer("sanity", "sanity", ("python", "-m", "tools.layers.sanity"), needs=(system.GIT,)),
         Layer("house", "house", (*_PYTEST, "tests/house"), needs=(system.GIT,)),
         Layer("molecule", "molecule", molecule, needs=boxes, after="images", timeout=40 * _MINUTE),
-        Layer("faults", "faults", (*_PYTEST, "tests/faults"), needs=host, timeout=30 * _MINUTE),
+        Layer("faults", "faults", (*_PYTEST, *_faults(backups=False)), needs=host, timeout=30 * _MINUTE),
+        Layer("faults-backup", "faults", (*_PYTEST, *_faults(backups=True)), needs=host, timeout=30 * _MINUTE),
         *_acceptance(boxes),
         *_in_containers(boxes),
         Layer("integration", "integration", integration, needs=host),
@@ -117,13 +122,16 @@ def _playbook_tests() -> list[str]:
 def _in_containers(boxes: tuple[system.Need, ...]) -> list[Layer]:
     """Modules where managed hosts run them: other Pythons, other PostgreSQLs. And the newest ansible-core."""
     newest = ("tests/bed/run-core-tests", "--color=no", *_core_tests())
-    chosen = (("integration", (*_HOST_UNITS, *_module_tests())), ("faults", _module_faults()))
+    chosen = (
+        ("integration", lambda extreme: (*_HOST_UNITS, *_module_tests(restores=extreme))),
+        ("faults", lambda extreme: _module_faults(backups=extreme)),
+    )
     return [
         *(
             Layer(
                 f"{group}-{image}",
                 group,
-                ("tests/bed/run-tests", image, "--", "--color=no", *tests),
+                ("tests/bed/run-tests", image, "--", "--color=no", *tests(image != "deb13-pg17")),
                 needs=boxes,
                 after="images",
             )
@@ -134,20 +142,27 @@ def _in_containers(boxes: tuple[system.Need, ...]) -> list[Layer]:
     ]
 
 
-def _module_faults() -> list[str]:
+def _faults(backups: bool) -> list[str]:
+    """What is injected here; backups and all else in layers of their own, for neither is over soon."""
+    names = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "tests" / "faults").glob("test_*.py"))
+    return [name for name in names if bool(re.search(_BACKUPS, name)) is backups]
+
+
+def _module_faults(backups: bool) -> list[str]:
     """What is injected into the maintenance of a database has to end well on every version of it.
 
-    Damage of backups, too: which compressions there are depends on the version.
+    :param backups: damage of backups and restores as well. Which compressions there are depends on the version.
     """
-    faults = ROOT / "tests" / "faults"
-    found = [*faults.glob("test_postgres_*.py"), faults / "test_backup_damage.py"]
-    return sorted(str(path.relative_to(ROOT)) for path in found)
+    names = [name for name in _faults(backups=False) if "test_postgres_" in name]
+    restores = [name for name in _faults(backups=True) if re.search(r"test_(postgres_restore|backup_damage)", name)]
+    return names + (restores if backups else [])
 
 
-def _module_tests() -> list[str]:
+def _module_tests(restores: bool) -> list[str]:
     """Tests of modules alone: a managed host has neither ansible-playbook nor a browser."""
     playbooks = set(_elsewhere("ansible-playbook", "promtool", "browser", *_S3))
-    return [name for name in _integration_tests() if name not in playbooks]
+    left = () if restores else ("test_restore",)
+    return [name for name in _integration_tests() if name not in playbooks and not any(word in name for word in left)]
 
 
 def _wheel_tests() -> list[str]:
