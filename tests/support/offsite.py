@@ -102,11 +102,12 @@ class Offsite:
         return f"steward/{system}/{name}"
 
     def wait_until_older(self, name: str, seconds: float) -> None:
-        """Wait until nothing was added to a copy for longer than that."""
+        """Wait until nothing was added to a copy for longer than that; one of which nothing is left is old."""
 
         def is_old() -> bool:
-            found = self.bucket.client.list_objects_v2(Bucket=self.bucket.name, Prefix=self.base(name))["Contents"]
-            return bool((utc_now() - max(entry["LastModified"] for entry in found)).total_seconds() > seconds)
+            found = self.bucket.client.list_objects_v2(Bucket=self.bucket.name, Prefix=self.base(name))
+            moments = [entry["LastModified"] for entry in found.get("Contents", [])]
+            return not moments or bool((utc_now() - max(moments)).total_seconds() > seconds)
 
         wait_for(is_old, f"{name} is older than {seconds} s")
 

@@ -20,6 +20,7 @@ from ansible_collections.steward.maintenance.plugins.module_utils._postgres impo
 from ansible_collections.steward.maintenance.plugins.module_utils._postgres import restore_rollback as rolling_back
 from ansible_collections.steward.maintenance.plugins.module_utils._postgres.restore_arguments import surroundings_from
 from ansible_collections.steward.maintenance.plugins.module_utils._postgres.restore_choice import Wanted
+from ansible_collections.steward.maintenance.plugins.module_utils._postgres.restore_opening import Opening
 
 from .restores import Restores
 
@@ -35,7 +36,7 @@ _DEFAULTS = {
 def run(restores: Restores) -> Result:
     settings = restoring.Settings(
         wanted=Wanted(str(restores.backups.path), "shop"),
-        jobs=1,
+        opening=Opening(jobs=1),
         bin_dir=restores.server.bin_dir,
         state_dir=str(restores.state),
     )
