@@ -77,7 +77,7 @@ class Application:
         directory.mkdir()
         dsn = f"host={server.socket_dir} port={server.port} user={server.superuser} dbname=shop connect_timeout=5"
         (directory / "config.json").write_text(json.dumps({"port": self.port, "dsn": dsn}))
-        self.patience = "5s"
+        self.patience = "30s"
         self.behave("well")
 
     def behave(self, mode: str) -> None:

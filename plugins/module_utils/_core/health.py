@@ -32,6 +32,7 @@ HEALTH_ARGUMENTS: dict[str, dict[str, t.Any]] = {
 
 _PAUSE = 0.2
 _ATTEMPT = 5.0
+_SHORTEST = 1.0
 _STATUSES = range(100, 600)
 
 
@@ -68,11 +69,12 @@ class Health:
         return wrong or (self._ask_command(patience) if self.command else "")
 
     def wait(self) -> str:
-        """Ask until it is well or the time is over: the last problem, or an empty text."""
+        """Ask until it is well or the time is over, give or take a second: the last problem, or an empty text."""
         deadline = time.monotonic() + self.timeout
         while True:
             left = deadline - time.monotonic()
-            wrong = self.problem(max(0.1, min(_ATTEMPT, left)))
+            # Whoever is given no time to answer has not said that anything is wrong.
+            wrong = self.problem(max(_SHORTEST, min(_ATTEMPT, left)))
             if not wrong:
                 return ""
             if time.monotonic() + _PAUSE >= deadline:
