@@ -9,7 +9,7 @@ Note that this module util is PRIVATE to the collection. It can have breaking ch
 from __future__ import annotations
 
 import dataclasses
-import http.client
+import encodings.idna  # noqa: F401 - for host names: later we may be an account that may not read Python's library
 import threading
 import time
 import typing as t
@@ -97,7 +97,7 @@ class Health:
                 status = answer.status
         except urllib.error.HTTPError as exc:
             status = exc.code
-        except (OSError, http.client.HTTPException, ValueError) as exc:
+        except Exception as exc:  # noqa: BLE001 - in a thread of its own nobody else would hear of it
             return f"{place} cannot be asked: {mask_secrets(str(getattr(exc, 'reason', None) or exc))}"
         return "" if status == self.status else f"{place} answered {status} instead of {self.status}"
 

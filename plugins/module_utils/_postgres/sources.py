@@ -9,6 +9,7 @@ Note that this module util is PRIVATE to the collection. It can have breaking ch
 from __future__ import annotations
 
 import dataclasses
+import time
 import typing as t
 
 from .._core.durations import format_duration
@@ -22,6 +23,9 @@ _POSITION = "SELECT pg_current_wal_lsn()::text"
 _LAG = """
 SELECT CASE WHEN pg_last_wal_replay_lsn() >= %s::pg_lsn THEN 0
   ELSE extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp()) END::float8"""
+
+#: One that was just started has replayed no transaction yet, and will be up to date in a moment.
+_PATIENCE = 5.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,8 +67,14 @@ def _lag(conn: t.Any, standby: Login) -> float | None:
         ((found,),) = query(other, _SYSTEM)
         if found != system:
             raise PostgresError(f"{standby.place} is a standby of another server (system identifier {found})")
-        ((lag,),) = query(other, _LAG, (position,))
-        return None if lag is None else float(lag)
+        deadline = time.monotonic() + _PATIENCE
+        while True:
+            ((lag,),) = query(other, _LAG, (position,))
+            if lag is not None:
+                return float(lag)
+            if time.monotonic() >= deadline:
+                return None
+            time.sleep(0.2)
     finally:
         other.close()
 
