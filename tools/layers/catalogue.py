@@ -45,7 +45,7 @@ class Layer:
     needs: tuple[system.Need, ...] = ()
     wheel_postgres: bool = False
     after: str = ""
-    timeout: int = 20 * _MINUTE
+    timeout: int = 35 * _MINUTE
     env: t.Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
@@ -67,8 +67,8 @@ def layers() -> list[Layer]:
         Layer("sanity", "sanity", ("python", "-m", "tools.layers.sanity"), needs=(system.GIT,)),
         Layer("house", "house", (*_PYTEST, "tests/house"), needs=(system.GIT,)),
         Layer("molecule", "molecule", molecule, needs=boxes, after="images", timeout=40 * _MINUTE),
-        Layer("faults", "faults", (*_PYTEST, *_faults(backups=False)), needs=host, timeout=30 * _MINUTE),
-        Layer("faults-backup", "faults", (*_PYTEST, *_faults(backups=True)), needs=host, timeout=30 * _MINUTE),
+        Layer("faults", "faults", (*_PYTEST, *_faults(backups=False)), needs=host),
+        Layer("faults-backup", "faults", (*_PYTEST, *_faults(backups=True)), needs=host),
         *_acceptance(boxes),
         *_in_containers(boxes),
         Layer("integration", "integration", integration, needs=host),
@@ -167,7 +167,7 @@ def _module_tests(restores: bool) -> list[str]:
 
 def _wheel_tests() -> list[str]:
     """What can depend on the wheel's programs: the same version from Debian's packages is tested with all the rest."""
-    files = [name for name in _integration_tests() if re.search(r"test_(postgres_|backup|records_postgres)", name)]
+    files = [name for name in _integration_tests() if re.search(r"test_(postgres_|backup\.py|records_postgres)", name)]
     elsewhere = _elsewhere("mark.contrib", *_S3)
     return [name for name in files if name not in elsewhere]
 
