@@ -108,8 +108,8 @@ def _by_table(work: t.Sequence[Job]) -> list[list[Job]]:
 def _settings(session: Session, rules: Rules, work: t.Sequence[Job], at_once: int) -> dict[str, str]:
     """What the sessions that rebuild set.
 
-    Several at once need no helpers: these would only compete with each other for the processors, and the merging of
-    what they sorted costs more than it gives. So as many processors are taken as there are connections.
+    Several at once have no helpers, which would compete with each other: as many processors are taken as there are
+    connections, and that number is the user's.
     """
     settings = {}
     workers = 0 if rules.parallel_workers is None and at_once > 1 else rules.parallel_workers
