@@ -64,7 +64,10 @@ class Playbooks:
         path, given = self.scratch / f"{name}.yml", self.scratch / f"{name}.json"
         path.write_text(playbook, encoding="utf-8")
         given.write_text(json.dumps({**place, **interpreter, **variables}), encoding="utf-8")
-        command = [str(self.venv / "bin" / "ansible-playbook"), "-i", "localhost,", "-e", f"@{given}", str(path)]
+        # From an image, the playbook is played by the host that started it: see benchmarks/run-in-image.
+        root = os.environ.get("STEWARD_BENCH_ROOT")
+        outside = ["chroot", root, "env", f"--chdir={self.scratch}"] if root else []
+        command = [*outside, str(self.venv / "bin" / "ansible-playbook"), "-i", "localhost,", "-e", f"@{given}", str(path)]
         environment = {
             "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
             "ANSIBLE_COLLECTIONS_PATH": str(conftest.COLLECTIONS),
@@ -77,6 +80,9 @@ class Playbooks:
 
 def _environment() -> pathlib.Path:
     """The environment of requirements/bench.txt, which has the `ansible` package and so community.postgresql."""
+    made = os.environ.get("STEWARD_BENCH_VENV")
+    if made:
+        return pathlib.Path(made)
     sys.path.insert(0, str(ROOT))
     from tools.layers import venvs
 

@@ -39,11 +39,11 @@ def module(server: PrivatePostgres, name: str, **arguments: t.Any) -> tuple[floa
     return seconds, answer
 
 
-def program(server: PrivatePostgres, name: str, *arguments: str) -> float:
+def program(server: PrivatePostgres, name: str, *arguments: str, **environment: str) -> float:
     """Seconds of one of PostgreSQL's own programs in the database of the benchmark."""
     login = ["--host", server.socket_dir, "--port", str(server.port), "--username", server.superuser]
     command = [os.path.join(server.bin_dir, name), *login, "--dbname", SHOP, *arguments]
-    return run(command, {})
+    return run(command, environment)
 
 
 def run(command: t.Sequence[str], environment: t.Mapping[str, str], cwd: pathlib.Path | None = None) -> float:
