@@ -14,7 +14,9 @@ import typing as t
 from . import system
 from .places import ROOT
 
-_PYTEST = ("python", "-m", "pytest", "-p", "no:cacheprovider", "--color=no")
+#: Each log ends with what took longest, for whoever has to make it shorter.
+_TELLING = ("--color=no", "--durations=15", "--durations-min=3")
+_PYTEST = ("python", "-m", "pytest", "-p", "no:cacheprovider", *_TELLING)
 #: The logic that is sent to managed hosts, whose Python may be older than the controller's.
 _HOST_UNITS = ("tests/unit/core", "tests/unit/postgres", "tests/unit/backup", "tests/unit/s3")
 #: Tests of one module's judgement; that each module runs under a core is seen in the other files.
@@ -102,7 +104,7 @@ def _older_core(
     if first <= sys.version_info[:2] <= last:
         return Layer(name, "cores", (*_PYTEST, *tests), venv=name, needs=host)
     env = {"STEWARD_CORE_IMAGE": "core12", "STEWARD_CORE_REQUIREMENTS": f"requirements/{name}.txt"}
-    command = ("tests/bed/run-core-tests", "--color=no", *tests)
+    command = ("tests/bed/run-core-tests", *_TELLING, *tests)
     return Layer(name, "cores", command, needs=boxes, after="images", env=env)
 
 
@@ -110,18 +112,18 @@ def _core_tests() -> list[str]:
     """What can depend on ansible-core: pages in a browser, promtool's judgement and what PostgreSQL does do not."""
     elsewhere = _elsewhere("promtool", "browser", *_S3)
     database = [name for name in _integration_tests() if re.search(_DATABASE_ALONE, name)]
-    return ["tests/unit", "tests/integration", *(f"--ignore={name}" for name in sorted({*elsewhere, *database}))]
+    return ["tests/integration", *(f"--ignore={name}" for name in sorted({*elsewhere, *database}))]
 
 
 def _playbook_tests() -> list[str]:
     """For a core between two others on which all that can depend on it is run: what its own programs do."""
     names = set(_elsewhere("ansible-playbook")) - set(_elsewhere("promtool", "browser", *_S3))
-    return ["tests/unit", *sorted(names)]
+    return sorted(names)
 
 
 def _in_containers(boxes: tuple[system.Need, ...]) -> list[Layer]:
     """Modules where managed hosts run them: other Pythons, other PostgreSQLs. And the newest ansible-core."""
-    newest = ("tests/bed/run-core-tests", "--color=no", *_core_tests())
+    newest = ("tests/bed/run-core-tests", *_TELLING, *_core_tests())
     chosen = (
         ("integration", lambda extreme: (*_HOST_UNITS, *_module_tests(restores=extreme))),
         ("faults", lambda extreme: _module_faults(backups=extreme)),
@@ -131,7 +133,7 @@ def _in_containers(boxes: tuple[system.Need, ...]) -> list[Layer]:
             Layer(
                 f"{group}-{image}",
                 group,
-                ("tests/bed/run-tests", image, "--", "--color=no", *tests(image != "deb13-pg17")),
+                ("tests/bed/run-tests", image, "--", *_TELLING, *tests(image != "deb13-pg17")),
                 needs=boxes,
                 after="images",
             )

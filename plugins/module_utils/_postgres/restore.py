@@ -121,7 +121,7 @@ class _Restore:
         :raises PostgresError: naming all that is missing.
         """
         began = time.monotonic()
-        require_undamaged(choice.backup)
+        require_undamaged(choice.backup, self.settings.opening.public_key)
         self._rehash = time.monotonic() - began
         self._age = age_of(choice.backup)
         settings = self.settings

@@ -23,6 +23,7 @@ from .processes import run
 from .restore_catalog import Database
 from .restore_choice import Choice
 from .restore_opening import Opening
+from .restore_rights import missing_rights
 
 _GROWTH = 1.2
 _MOST_NAMED = 5
@@ -83,6 +84,7 @@ def look(
     pg_restore: str,
     create_roles: bool,
     with_tablespaces: bool,
+    with_owners: bool = True,
 ) -> Needs:
     """All that is missing, not only the first of it: a person at three in the morning wants to mend it once."""
     needs = Needs()
@@ -91,6 +93,9 @@ def look(
         script = run([pg_restore, "--schema-only", "--file=-", source])
         listed = run([pg_restore, "--list", source])
     _look_at_roles(conn, choice, script, listed, create_roles, needs)
+    if with_owners:
+        owner = live.properties.owner if live else str(choice.entry["owner"])
+        needs.problems += missing_rights(conn, script, owner, needs.missing_roles, replaces=live is not None)
     _look_at_extensions(conn, choice, needs)
     if with_tablespaces:
         _look_at_tablespaces(conn, choice, script, live, needs)
