@@ -27,6 +27,7 @@ def deputy(restores: Restores) -> collections.abc.Iterator[dict[str, t.Any]]:
     """A backup of a database of `app`, which has changed since, and the arguments of whoever may be app."""
     run = restores.server.run_sql
     run("CREATE ROLE deputy LOGIN CREATEDB; GRANT app TO deputy; GRANT pg_signal_backend TO deputy")
+    run("ALTER ROLE deputy PASSWORD %s", parameters=(restores.server.password,))
     run("ALTER DATABASE shop RENAME TO live")
     for statement in MADE:
         run(statement)
@@ -49,7 +50,7 @@ def test_who_may_be_the_owner_and_create_databases_restores(restores: Restores, 
     pooled = restores.server.connect("shop", "app")
     answer = restores.restore(**deputy)
     pooled.close()
-    assert not answer["failed"], answer
+    assert not answer["failed"], (answer["summary"], answer["reason"])
     assert restores.rows() == 40
     assert restores.server.run_sql(PROPERTIES)[0] == before
     owners = restores.server.run_sql(

@@ -8,8 +8,8 @@ Note that this module util is PRIVATE to the collection. It can have breaking ch
 
 from __future__ import annotations
 
+import codecs
 import dataclasses
-import encodings.idna  # noqa: F401 - for host names: later we may be an account that may not read Python's library
 import socket
 import threading
 import time
@@ -30,6 +30,9 @@ HEALTH_ARGUMENTS: dict[str, dict[str, t.Any]] = {
     "health_command": {"type": "list", "elements": "str", "default": []},
     "health_timeout": {"type": "str", "default": "1m"},
 }
+
+#: Host names need it, and later we may be an account that may not read Python's library.
+codecs.lookup("idna")
 
 _PAUSE = 0.2
 _ATTEMPT = 5.0

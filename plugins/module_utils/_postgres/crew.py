@@ -44,11 +44,12 @@ from .worker import NoConnection, Worker
 
 Answer = t.Callable[[t.List[t.Hashable]], t.Mapping[t.Hashable, t.Any]]
 
-#: Questions are gathered for so long while the workers have enough to do. Up to 14, whoever asks for statistics waits
-#: until the collector has written a file with them, and the workers' next statements wait meanwhile: less often, then.
-_GATHER_SECONDS = 0.4
-_GATHER_FOR_COLLECTOR_SECONDS = 1.2
-_PG15 = 150000
+#: Questions are gathered for so long while the workers have enough to do, for their next statements wait meanwhile. Up
+#: to 14, whoever asks for statistics waits until the collector has written a file with them.
+_GATHER_SECONDS = 1.0
+
+#: Jobs are begun ahead for the statements of so many seconds: as long as an answer takes, and a moment.
+_AHEAD_SECONDS = 2.5 * _GATHER_SECONDS
 
 #: How often the progress is read and told.
 _TELL_SECONDS = 1.0
@@ -94,7 +95,6 @@ class Crew:
         self._asked: list[tuple[Job, t.Hashable, float]] = []
         self._paused: list[tuple[float, Job]] = []
         self._ended: collections.deque[float] = collections.deque()
-        self._gather = _GATHER_SECONDS if session.version >= _PG15 else _GATHER_FOR_COLLECTOR_SECONDS
         self._ahead: set[Job] = set()  # begun, and no statement of it was sent so far
         self._looked = self._told = time.monotonic()
         self._lagging = ""
@@ -131,7 +131,7 @@ class Crew:
         :returns: whether there are no more.
         """
         now = time.monotonic()
-        while self._ended and self._ended[0] < now - 2.5 * self._gather:
+        while self._ended and self._ended[0] < now - _AHEAD_SECONDS:
             self._ended.popleft()
         while len(self._ahead) < self._most - len(self._busy) + len(self._ended):
             job = next(waiting, None)
@@ -167,7 +167,7 @@ class Crew:
 
     def _should_answer(self) -> bool:
         idle = len(self._busy) < self._most and not self._ready
-        return idle or time.monotonic() - self._asked[0][2] >= self._gather
+        return idle or time.monotonic() - self._asked[0][2] >= _GATHER_SECONDS
 
     def _answer(self, answer: Answer) -> None:
         asked, self._asked = self._asked, []
@@ -255,7 +255,7 @@ class Crew:
             seconds.append(self._looked + self._watch.tick - now)
         seconds += [until - now for until, _job in self._paused]
         if self._asked:
-            seconds.append(self._asked[0][2] + self._gather - now)
+            seconds.append(self._asked[0][2] + _GATHER_SECONDS - now)
         return max(0.0, min(seconds))
 
     def _step(self, worker: Worker) -> None:

@@ -45,7 +45,8 @@ _KNOWN_LOCALES = (
 )
 
 _PLACE = """
-SELECT CASE WHEN spcname = 'pg_default' THEN current_setting('data_directory') ELSE pg_tablespace_location(oid) END
+SELECT CASE WHEN spcname = 'pg_default' THEN (SELECT setting FROM pg_settings WHERE name = 'data_directory')
+  ELSE pg_tablespace_location(oid) END
 FROM pg_tablespace WHERE spcname = %s"""
 
 
@@ -162,13 +163,25 @@ def _look_at_extensions(conn: t.Any, choice: Choice, needs: Needs) -> None:
         barred = [name for name in sorted(wanted) if name in available and available[name] == (True, False)]
         if barred:
             needs.problems.append(f"only a superuser can create the extensions {_first(barred)}: log in as one")
-    preloaded = {
-        word.strip() for word in query(conn, "SELECT current_setting('shared_preload_libraries')")[0][0].split(",")
-    }
-    for name in choice.backup.manifest["server"].get("preload_libraries", []):
-        if name in wanted and name not in preloaded and name not in _NEEDS_NO_PRELOAD:
-            message = f"extension {name} was preloaded where the backup was made and is not here: its creation may fail"
+    wants = [
+        name
+        for name in choice.backup.manifest["server"].get("preload_libraries", [])
+        if name in wanted and name not in _NEEDS_NO_PRELOAD
+    ]
+    if wants:
+        _look_at_preloaded(conn, wants, needs)
+
+
+def _look_at_preloaded(conn: t.Any, wants: t.Sequence[str], needs: Needs) -> None:
+    rows = query(conn, "SELECT setting FROM pg_settings WHERE name = 'shared_preload_libraries'")
+    there = {word.strip() for word in rows[0][0].split(",")} if rows else set()
+    for name in wants:
+        if name not in there:
+            where = "is not here" if rows else "may not be here, which this login may not see"
+            message = f"extension {name} was preloaded where the backup was made and {where}: its creation may fail"
             action = f"add {name} to shared_preload_libraries and restart the server"
+            if not rows:
+                action = f"GRANT pg_read_all_settings to the login, or look yourself: {action}"
             needs.findings.append(Finding("restore-not-preloaded", "medium", name, message, action=action))
 
 
