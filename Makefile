@@ -45,7 +45,7 @@ bench-cycle: ## cost of a cycle with nothing due, beside `ansible -m ping` on th
 	@bin/test --exec python benchmarks/bench_cycle.py
 
 bench-postgres: ## our PostgreSQL maintenance beside vacuumdb, reindexdb and a loop in a playbook, about 30 minutes (IMAGE=deb11-pg13: on another PostgreSQL)
-	@bin/test --exec $(if $(IMAGE),benchmarks/run-in-image $(IMAGE) bench_postgres.py,python benchmarks/bench_postgres.py) $(BENCH)
+	@bin/test --exec $(if $(IMAGE),tests/bed/run-benchmark $(IMAGE) bench_postgres.py,python benchmarks/bench_postgres.py) $(BENCH)
 
 bench-backup: ## our backup beside pg_dump in all its ways, and what its proof costs, about 20 minutes
 	@bin/test --exec python benchmarks/bench_backup.py $(BENCH)

@@ -36,6 +36,7 @@ LIMITS = {"backup_guide_ratio": 0.4, "backup_zstd_ratio": 1.15, "verify_backup_r
 
 OURS, GUIDE = "ours", "guide"
 
+
 class Bench:
     def __init__(self, options: argparse.Namespace, warehouse: Warehouse, scratch: pathlib.Path) -> None:
         self.options = options

@@ -18,7 +18,6 @@ import argparse
 import contextlib
 import os
 import pathlib
-import statistics
 import subprocess
 import sys
 import tempfile

@@ -15,11 +15,16 @@ from support.restores import PROPERTIES, Restores
 pytest_plugins = ("support.restores_fixtures",)
 
 OWNED = """
-CREATE TABLE orders (id int PRIMARY KEY, note text); INSERT INTO orders SELECT g, 'o' || g FROM generate_series(1, 40) g;
+CREATE TABLE orders (id int PRIMARY KEY, note text);
+INSERT INTO orders SELECT g, 'o' || g FROM generate_series(1, 40) g;
 CREATE VIEW small AS SELECT id FROM orders WHERE id < 3; CREATE SEQUENCE numbers;
 GRANT SELECT ON orders TO reader"""
 #: As an owner of the application's database has it; nothing in it belongs to a superuser.
-MADE = ("CREATE DATABASE shop OWNER app", "GRANT CONNECT ON DATABASE shop TO reader", "COMMENT ON DATABASE shop IS 'ours'")
+MADE = (
+    "CREATE DATABASE shop OWNER app",
+    "GRANT CONNECT ON DATABASE shop TO reader",
+    "COMMENT ON DATABASE shop IS 'ours'",
+)
 
 
 @pytest.fixture

@@ -61,6 +61,19 @@ class Needs:
     free_bytes: int | None = None
 
 
+@dataclasses.dataclass(frozen=True)
+class Extent:
+    """How much of what a backup says is to come back.
+
+    :param create_roles: whether those that are missing are created.
+    :param with_owners: whether everything gets its owner, and the database its place.
+    """
+
+    create_roles: bool
+    with_tablespaces: bool = True
+    with_owners: bool = True
+
+
 def require_version(backup: BackupSet, version: int, bin_dir: str) -> str:
     """The path of the server's own pg_restore.
 
@@ -83,9 +96,7 @@ def look(
     opening: Opening,
     live: Database | None,
     pg_restore: str,
-    create_roles: bool,
-    with_tablespaces: bool,
-    with_owners: bool = True,
+    extent: Extent,
 ) -> Needs:
     """All that is missing, not only the first of it: a person at three in the morning wants to mend it once."""
     needs = Needs()
@@ -93,15 +104,15 @@ def look(
     with opening.contents(choice.backup, choice.entry) as source:
         script = run([pg_restore, "--schema-only", "--file=-", source])
         listed = run([pg_restore, "--list", source])
-    _look_at_roles(conn, choice, script, listed, create_roles, needs)
-    if with_owners:
+    _look_at_roles(conn, choice, script, listed, extent.create_roles, needs)
+    if extent.with_owners:
         owner = live.properties.owner if live else str(choice.entry["owner"])
         needs.problems += missing_rights(conn, script, owner, needs.missing_roles, replaces=live is not None)
     _look_at_extensions(conn, choice, needs)
-    if with_tablespaces:
+    if extent.with_tablespaces:
         _look_at_tablespaces(conn, choice, script, live, needs)
     _look_at_locale(conn, choice, live, needs)
-    _look_at_space(conn, login, choice, tablespace_for(choice, live, with_tablespaces), needs)
+    _look_at_space(conn, login, choice, tablespace_for(choice, live, extent.with_tablespaces), needs)
     return needs
 
 

@@ -42,7 +42,7 @@ def missing_rights(
     how = "SET" if server_version(conn) >= _PG16 else "MEMBER"
     owners = sorted({database_owner, *owners_in(script)} - set(missing_roles))
     barred = [name for name, may in query(conn, _MAY_BE, (how, owners)) if not may]
-    told += [f"role {login} cannot give anything to its owner: GRANT {quote(name)} TO {quote(login)}" for name in barred]
+    told += [f"role {login} cannot make {name} an owner: GRANT {quote(name)} TO {quote(login)}" for name in barred]
     if replaces and not query(conn, _MAY_END)[0][0]:
         told.append(f"role {login} may not end the sessions of others: GRANT pg_signal_backend TO {quote(login)}")
     return told
