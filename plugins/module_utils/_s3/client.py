@@ -99,6 +99,12 @@ class Store:
             for entry in page.get("Contents", []):
                 yield Stored(entry["Key"], int(entry["Size"]), entry["ETag"].strip('"'), entry["LastModified"])
 
+    def keys(self, prefix: str) -> t.Iterator[tuple[str, int, str]]:
+        """Key, size and ETag of all objects whose key begins so, in the order of their keys; for very many of them."""
+        for page in self._pages("list_objects_v2", {"ContinuationToken": "NextContinuationToken"}, Prefix=prefix):
+            for entry in page.get("Contents", ()):
+                yield entry["Key"], int(entry["Size"]), entry["ETag"].strip('"')
+
     def directories(self, prefix: str) -> list[str]:
         """The words that come next after a prefix that ends in a slash."""
         pages = self._pages(
