@@ -33,6 +33,8 @@ def escape(name: bytes) -> str:
 
 
 def unescape(text: str) -> bytes:
+    if "%" not in text:
+        return text.encode("utf-8", "surrogatepass")
     return _ESCAPED.sub(lambda match: bytes([int(match.group(1), 16)]), text.encode("utf-8", "surrogatepass"))
 
 

@@ -67,7 +67,8 @@ class Walk:
 
     def __iter__(self) -> t.Iterator[Found]:
         device = os.stat(self._root).st_dev
-        stack = [(b"", "", iter(self._words(self._root, "")))]
+        top = self._root.rstrip(b"/") + b"/"
+        stack = [(top, "", iter(self._words(self._root, "")))]
         while stack:
             place, base, words = stack[-1]
             word = next(words, None)
@@ -75,7 +76,7 @@ class Walk:
                 stack.pop()
                 continue
             is_directory = word.endswith("/")
-            path = os.path.join(place, unescape(word[:-1] if is_directory else word))
+            path = place + unescape(word[:-1] if is_directory else word)
             found = self._look(path, base + word, is_directory)
             if found is None:
                 continue
@@ -86,25 +87,24 @@ class Walk:
                 yield Found(found.key, MOUNT, None, "another file system is mounted there")
                 continue
             try:
-                below = self._words(os.path.join(self._root, path), found.key)
+                below = self._words(path, found.key)
             except FileNotFoundError:
                 self.passed.vanished += 1
             except OSError as exc:
                 yield Found(found.key, BLIND, None, exc.strerror or str(exc))
             else:
-                stack.append((path, found.key, iter(below)))
+                stack.append((path + b"/", found.key, iter(below)))
 
     def _look(self, path: bytes, key: str, is_directory: bool) -> Found | None:
-        full = os.path.join(self._root, path)
         try:
-            status = os.lstat(full)
+            status = os.lstat(path)
             mode = status.st_mode
             if stat.S_ISREG(mode) and not is_directory:
                 return Found(key, FILE, status)
             if stat.S_ISDIR(mode) and is_directory:
                 return Found(key, DIRECTORY, status)
             if stat.S_ISLNK(mode) and not is_directory:
-                return Found(key, SYMLINK, status, escape(os.readlink(full)))
+                return Found(key, SYMLINK, status, escape(os.readlink(path)))
         except (FileNotFoundError, NotADirectoryError):
             self.passed.vanished += 1
             return None
