@@ -109,7 +109,7 @@ def main(count: int, scratch: pathlib.Path) -> None:
         yield target
 
     where = types.SimpleNamespace(
-        open=opened, directory="", state_dir=str(scratch / "state"), streams=16, secret="", part_bytes=2**20
+        open=opened, directory="", prefix="", state_dir=str(scratch / "state"), streams=16, secret="", part_bytes=2**20
     )
     settings = backup.Settings(retention=90 * 86400, most_deleted=50)
     with mock.patch.object(backup, "Walk", lambda _path, _rules: Walked(like, count)):

@@ -26,6 +26,7 @@ options:
     description:
       - Directory in which trees are kept, instead of a bucket. It may be on another disk or mounted from elsewhere.
         The trees lie below O(prefix) in it, as they would in a bucket.
+      - It must be there. Name one that only the mounted disk has, so that nothing is written where it is not mounted.
     type: path
     default: ''
   state_dir:

@@ -198,9 +198,9 @@ def test_what_cannot_be_read_is_named_and_not_taken_for_deleted(s3: object, monk
         kept.file("closed/x", "x")
         place.chmod(0o777)
         kept.state.mkdir()
-        kept.directory.mkdir()
         for path in (kept.state, kept.directory):
             path.chmod(0o777)
+        kept.back_up(check=True)  # imports all that is needed: nobody may not reach it
         with as_nobody():
             kept.backed_up()
         with (kept.tree / "b").open("a") as handle:
@@ -212,7 +212,7 @@ def test_what_cannot_be_read_is_named_and_not_taken_for_deleted(s3: object, monk
             answer = kept.back_up()
         assert answer["verdict"] == "failed"
         assert "1 files could not be read: b: Permission denied" in answer["reason"]
-        assert "1 places could not be looked at, and what was kept of them stays: closed/: Permission denied" in answer["reason"]
+        assert "what was kept of them stays: closed/: Permission denied" in answer["reason"]
         assert answer["figures"]["removed_files"] == 0
         assert answer["figures"]["sent_files"] == 1
         assert kept.read("current/closed/x") == b"x"
@@ -238,7 +238,6 @@ def as_nobody() -> t.Iterator[None]:
 def test_a_full_disk_under_the_target(tmp_path: pathlib.Path) -> None:
     """On a file system of 2 MB: what was kept before stays restorable, and the next run goes on."""
     kept = Kept(tmp_path)
-    kept.directory.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(kept.directory)], check=True)
     try:
         kept.file("a", "a")
@@ -253,6 +252,16 @@ def test_a_full_disk_under_the_target(tmp_path: pathlib.Path) -> None:
         kept.assert_sound()
     finally:
         subprocess.run(["umount", str(kept.directory)], check=True)
+
+
+def test_a_target_that_is_not_mounted_is_not_made(tmp_path: pathlib.Path) -> None:
+    kept = Kept(tmp_path)
+    kept.file("a", "a")
+    kept.directory.rmdir()
+    for answer in (kept.back_up(), kept.verify(), kept.restore(tmp_path / "x")):
+        assert answer["failed"]
+        assert f"{kept.directory} is not there: make it, or mount what belongs there" in answer["reason"]
+    assert not kept.directory.exists()
 
 
 # -- the store ------------------------------------------------------------------------------------------------

@@ -30,6 +30,7 @@ def bucket(s3: S3Server) -> Bucket:
 def play(bucket: Bucket, tmp_path: pathlib.Path) -> Play:
     tree = tmp_path / "tree"
     (tree / "deep").mkdir(parents=True)
+    (tmp_path / "disk").mkdir()
     for name in ("a", "deep/b", "c.tmp"):
         (tree / name).write_text(name)
     play = Play(tmp_path)

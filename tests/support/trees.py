@@ -1,7 +1,7 @@
 # Copyright (c) 2026, The steward.maintenance authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Directory trees and the places where they are kept, in tests: the modules called on them, and what is seen from outside."""
+"""Directory trees and the places where they are kept, in tests: the modules on them, and what is seen from outside."""
 
 from __future__ import annotations
 
@@ -53,6 +53,7 @@ class Kept:
         self.tree.mkdir()
         self.state = place / "state"
         self.directory = place / "kept"
+        self.directory.mkdir()
         self.bucket = bucket
         self.url = url or (bucket.server.url if bucket else "")
         self._place = place

@@ -29,7 +29,7 @@ from .keeping import find_expired, prune
 from .plan import Tally, make_plan
 from .sending import REFUSED, UNREADABLE, UNSTEADY, VANISHED, Counts, Sending
 from .settings import Place, Tree
-from .target import CURRENT, INDEX, KEPT, RUNS, TREE, Target, TargetError, in_order, stamps
+from .target import CURRENT, INDEX, KEPT, RUNS, TREE, Refused, Target, TargetError, in_order, stamps
 from .telling import Told, foretold, summary_of
 from .walk import FILE, Walk
 
@@ -61,8 +61,8 @@ class Outcome:
     after: list[str] = dataclasses.field(default_factory=list)
 
     def beside(self) -> dict[str, t.Any]:
-        diff = {"before": "".join(f"{line}\n" for line in self.before), "after": "".join(f"{line}\n" for line in self.after)}
-        return {"planned": self.planned, "runs": self.runs, "diff": diff}
+        before, after = ("".join(f"{line}\n" for line in lines) for lines in (self.before, self.after))
+        return {"planned": self.planned, "runs": self.runs, "diff": {"before": before, "after": after}}
 
 
 def back_up(place: Place, trees: t.Sequence[Tree], settings: Settings, check: bool, outcome: Outcome) -> Result:
@@ -79,7 +79,7 @@ def _back_up_one(place: Place, tree: Tree, settings: Settings, check: bool, outc
                 return run.foretell()
             with lock(place.state_dir, target.place):
                 return run.go()
-    except (S3Error, TargetError, IndexDamaged, Busy, Stopped, OSError) as exc:
+    except (S3Error, TargetError, Refused, IndexDamaged, Busy, Stopped, OSError) as exc:
         return Result("failed", f"{tree.name} was not backed up", f"{tree.name}: {one_line(exc, place.secret)}", of=1)
 
 
@@ -190,7 +190,7 @@ class _Run:
         parts = (last[:4], last[4:6], last[6:8], last[9:11], last[11:13], last[13:15])
         moment = parse_time("{}-{}-{}T{}:{}:{}Z".format(*parts)) + datetime.timedelta(seconds=1)
         if moment > self.now + datetime.timedelta(days=1):
-            raise Stopped(f"the last run at {self.target.place} was at {last}, which is to come: set this host's clock right")
+            raise Stopped(f"the last run at {self.target.place} was at {last}, which is to come: set the clock right")
         return stamp(moment)
 
     def _refuse_emptied(self, tally: Tally) -> None:

@@ -54,7 +54,8 @@ def lock(state_dir: str, place: str) -> t.Iterator[None]:
 @contextlib.contextmanager
 def scratch() -> t.Iterator[str]:
     """A directory closed to others, for the plan and for indexes; they can be too large for memory."""
-    with tempfile.TemporaryDirectory(prefix="steward-files-", dir="/var/tmp") as directory:  # noqa: S108 (not guessable)
+    place = "/var/tmp"  # noqa: S108 (what is made in it is closed to others)
+    with tempfile.TemporaryDirectory(prefix="steward-files-", dir=place) as directory:
         yield directory
 
 

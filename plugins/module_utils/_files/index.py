@@ -80,7 +80,7 @@ def line_of(entry: t.Mapping[str, t.Any]) -> bytes:
 
 
 class Writer:
-    """Writes an index into a file; use as a context manager. Without :meth:`end`, what was written counts for nothing."""
+    """Writes an index into a file; use as a context manager. Without :meth:`end`, what was written is not one."""
 
     def __init__(self, path: str, head: t.Mapping[str, t.Any]) -> None:
         self._handle = gzip.GzipFile(path, "wb", compresslevel=_LEVEL, mtime=0)

@@ -49,7 +49,7 @@ def path_of(key: str) -> bytes:
 
 
 def is_tree_name(name: str) -> bool:
-    """Whether it can be the name of a tree: words of letters, digits, dot, dash and underscore, with slashes between."""
+    """Whether it can be the name of a tree: words of letters, digits, dots, dashes and underscores, between slashes."""
     return all(_TREE_WORD.fullmatch(word) for word in name.split("/"))
 
 

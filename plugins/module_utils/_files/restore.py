@@ -27,7 +27,7 @@ from .names import path_of
 from .restore_place import Destination, NotEmpty
 from .restore_writing import Damaged, Writing
 from .settings import Place
-from .target import Target, TargetError
+from .target import Refused, Target, TargetError
 from .walk import DIRECTORY, FILE
 
 _WINDOW = 512
@@ -69,11 +69,11 @@ class _Sum:
 
 
 def bring_back(place: Place, settings: Settings, check: bool, outcome: Outcome) -> Result:
-    """Whatever goes wrong is in the result; nothing that was at the destination is lost, but for what `overwrite` says."""
+    """Whatever goes wrong is in the result; what was at the destination stays, but for what `overwrite` allows."""
     try:
         with place.open(settings.tree) as target, scratch() as directory:
             return _Restore(target, settings, directory, place.streams, outcome).go(check)
-    except (S3Error, TargetError, IndexDamaged, InputError, NoRun, NotEmpty, OSError) as exc:
+    except (S3Error, TargetError, Refused, IndexDamaged, InputError, NoRun, NotEmpty, OSError) as exc:
         return Result("failed", f"{settings.tree} was not restored", one_line(exc, place.secret))
 
 
@@ -169,7 +169,7 @@ class _Restore:
         return open_index(self.target, self.run, self.directory)
 
     def _root(self) -> Entry | None:
-        root = self._reader().head.get("root")
+        root = None if self.settings.path else self._reader().head.get("root")
         return {"type": DIRECTORY, "key": "", **root} if isinstance(root, dict) else None
 
     def _entries(self) -> t.Iterator[Entry]:
@@ -196,7 +196,8 @@ class _Restore:
                 total.bytes += entry["size"]
             seen = seen or not wanted or os.fsdecode(path_of(entry["key"])) == wanted
         if wanted and not seen:
-            raise InputError(f"path is {self.settings.path!r}: the tree {self.settings.tree} did not have it at {self.run}")
+            given = self.settings.path
+            raise InputError(f"path is {given!r}: the tree {self.settings.tree} did not have it at {self.run}")
         return total
 
 

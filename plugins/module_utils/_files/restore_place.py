@@ -45,7 +45,7 @@ class Destination:
         self._directories: list[Entry] = []
 
     def look(self, entries: t.Iterable[Entry]) -> None:
-        """See that nothing lies there that is not of the tree, unless it may; remove what a killed run left half written.
+        """See that nothing lies there that is not of the tree, unless it may.
 
         :raises NotEmpty: naming what lies there.
         """
@@ -158,6 +158,6 @@ class Destination:
             return "is there and is not of the tree"
         if entry["type"] != found.kind:
             return f"is there and is no {entry['type']}"
-        if found.kind != DIRECTORY and found.stat is not None and "size" in entry and found.stat.st_size != entry["size"]:
+        if found.stat is not None and "size" in entry and found.stat.st_size != entry["size"]:
             return f"is there and has {found.stat.st_size} bytes instead of {entry['size']}"
         return ""

@@ -1,12 +1,12 @@
 # Copyright (c) 2026, The steward.maintenance authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A plan carried out: what went is kept and removed, what came is read and sent, and the new index is written meanwhile.
+"""A plan carried out: what went is kept and removed, what came is read and sent, and the new index is written.
 
 Note that this module util is PRIVATE to the collection. It can have breaking changes at any time.
 
-Nothing in ``current/`` is replaced or removed before it was seen to lie in ``kept/``. Each file is looked at again after
-it was read: one that does not stand still is tried once more, then told and left there as it was.
+Nothing in ``current/`` is replaced or removed before it was seen to lie in ``kept/``. Each file is looked at again
+after it was read: one that does not stand still is tried once more, then told and left there as it was.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from .target import CURRENT, Held, Refused, Target
 SMALL = 2**20
 _ATTEMPTS = 2
 _MOST_TOLD = 20
-#: Lines of the plan that are under way; one large file may keep so many small ones waiting for their place in the index.
+#: Lines of the plan that are under way; so many small files may wait for a large one before their place in the index.
 _WINDOW = 2048
 
 SENT, HELD, VANISHED, UNSTEADY, UNREADABLE, REFUSED = "sent", "held", "vanished", "unsteady", "unreadable", "refused"
@@ -238,7 +238,7 @@ def _settled(one: tuple[bytes, t.Any]) -> tuple[bytes, t.Any]:
 
 
 def _size_in(line: bytes) -> int | None:
-    """The size in a line of an index; None of what is no file. Our own lines have it in this form, see index.line_of."""
+    """The size in a line of an index, which has it in the form of index.line_of; None of what is no file."""
     place = line.find(b',"size":')
     if place < 0:
         return None

@@ -18,7 +18,7 @@ from .._core.records import default_path
 from .._core.suggest import InputError
 from .._s3.settings import STORE_ARGUMENTS, StoreSettings, store_from
 from .names import is_tree_name
-from .target import Target
+from .target import Target, TargetError
 from .target_local import LocalTarget
 from .target_s3 import S3Target
 from .walk import Rules
@@ -56,6 +56,7 @@ class Place:
 
     store: StoreSettings | None
     directory: str
+    prefix: str
     state_dir: str
     streams: int
     part_bytes: int
@@ -69,12 +70,16 @@ class Place:
         """The place of one tree.
 
         :raises S3Error: when it cannot be talked to.
+        :raises TargetError: when there is no such directory. It is not made: where a disk is not mounted, that would
+            fill another one.
         """
         if self.store:
             with S3Target(self.store, tree) as bucket:
                 yield bucket
         else:
-            with LocalTarget(self.directory, tree, self.part_bytes) as directory:
+            if not os.path.isdir(self.directory):
+                raise TargetError(f"{self.directory} is not there: make it, or mount what belongs there")
+            with LocalTarget(os.path.join(self.directory, self.prefix), tree, self.part_bytes) as directory:
                 yield directory
 
 
@@ -88,9 +93,8 @@ def place_from(params: t.Mapping[str, t.Any]) -> Place:
     store = store_from({**params, "bucket": params["bucket"] or "directory"})
     if directory and not os.path.isabs(directory):
         raise InputError(f"directory is {directory!r}: write its whole path, beginning with a slash")
-    where = os.path.join(directory, store.prefix) if directory else ""
     state = params["state_dir"] or os.path.join(os.path.dirname(default_path()), "files")
-    return Place(None if directory else store, where, state, store.streams, store.part_bytes)
+    return Place(None if directory else store, directory, store.prefix, state, store.streams, store.part_bytes)
 
 
 def tree_name_from(name: str, where: str) -> str:
@@ -128,9 +132,10 @@ def trees_from(params: t.Mapping[str, t.Any]) -> list[Tree]:
             raise InputError(f"trees[{number}].path is {given['path']!r}: write its whole path, beginning with a slash")
         for one in trees:
             if one.name == name or f"{name}/".startswith(f"{one.name}/") or f"{one.name}/".startswith(f"{name}/"):
-                raise InputError(f"trees[{number}].name is {name!r}, which lies in or around {one.name!r}: give another")
+                wrong = f"trees[{number}].name is {name!r}, which lies in or around {one.name!r}"
+                raise InputError(f"{wrong}: give another")
         if not all(pattern.strip("/") for pattern in given["exclude"] or ()):
-            raise InputError(f"trees[{number}].exclude has an empty pattern, which would leave everything out")
+            raise InputError(f"trees[{number}].exclude has an empty pattern: leave it out")
         rules = Rules(tuple(given["exclude"] or ()), bool(given["cross_filesystems"]))
         trees.append(Tree(name, given["path"], rules))
     if not trees:

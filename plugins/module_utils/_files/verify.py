@@ -49,7 +49,7 @@ def _verify_one(place: Place, tree: str, settings: Settings) -> Result:
             return _Verification(target, tree, settings, directory, place.streams).go()
     except (NoRun, IndexDamaged) as exc:
         return Result("failed", f"{tree}: there is nothing to restore from", one_line(exc, place.secret), of=1)
-    except (S3Error, TargetError, OSError) as exc:
+    except (S3Error, TargetError, Refused, OSError) as exc:
         # What could not be looked at is neither proved nor refuted.
         return Result("unknown", f"{tree} could not be verified", f"{tree}: {one_line(exc, place.secret)}", of=1)
 
@@ -87,8 +87,9 @@ class _Verification:
         )
         good = self.files - self.wrong_count
         if self.wrong_count:
-            reason = f"{self.wrong_count} files are not there as they were sent: {first_of(self.wrong, self.wrong_count)}"
-            return Result("failed", f"{self.tree} is damaged", f"{self.tree}: {reason}", (), figures, good, self.files)
+            told = first_of(self.wrong, self.wrong_count)
+            reason = f"{self.tree}: {self.wrong_count} files are not there as they were sent: {told}"
+            return Result("failed", f"{self.tree} is damaged", reason, (), figures, good, self.files)
         return ok_or_findings(summary, (), figures, good, self.files)
 
     def _listed(self, run: str) -> t.Iterator[tuple[Entry, str]]:

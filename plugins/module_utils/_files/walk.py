@@ -153,7 +153,7 @@ def _is_directory(entry: os.DirEntry[bytes]) -> bool:
 
 
 def _compiled(pattern: str) -> tuple[re.Pattern[str], bool, bool]:
-    """A pattern without a slash is one of names, with one it is one of whole paths; one at its end means directories."""
+    """A pattern without a slash is one of names, with one it is one of whole paths; at its end it means directories."""
     bare = pattern.rstrip("/")
     whole = "/" in bare
     return re.compile(fnmatch.translate(bare.lstrip("/"))), whole, pattern.endswith("/")
