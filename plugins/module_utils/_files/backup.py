@@ -19,7 +19,7 @@ import typing as t
 
 from .._core.clock import parse_time, stamp, utc_now, write_time
 from .._core.durations import format_duration
-from .._core.result import Finding, Result, merge, ok_or_findings
+from .._core.result import Result, merge
 from .._core.sizes import format_size
 from .._s3.checksums import digest_of_file
 from .._s3.errors import S3Error

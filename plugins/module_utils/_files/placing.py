@@ -14,7 +14,6 @@ import grp
 import os
 import pwd
 import stat
-import typing as t
 
 from .index import Entry
 from .names import unescape

@@ -19,7 +19,7 @@ from .._core.sizes import format_size
 from .index import Entry
 from .names import path_of, unescape
 from .placing import dress, is_dressed
-from .walk import BLIND, DIRECTORY, Found, Rules, Walk
+from .walk import BLIND, Found, Rules, Walk
 
 _TEMPORARY = re.compile(r"\.steward-restore\.\d+")
 _SPARE = 0.05

@@ -130,6 +130,8 @@ def trees_from(params: t.Mapping[str, t.Any]) -> list[Tree]:
         name = tree_name_from(given["name"], f"trees[{number}].name")
         if not os.path.isabs(given["path"]):
             raise InputError(f"trees[{number}].path is {given['path']!r}: write its whole path, beginning with a slash")
+        if not given["path"].isprintable():
+            raise InputError(f"trees[{number}].path is {given['path']!r}: it must be UTF-8 without control characters")
         for one in trees:
             if one.name == name or f"{name}/".startswith(f"{one.name}/") or f"{one.name}/".startswith(f"{name}/"):
                 wrong = f"trees[{number}].name is {name!r}, which lies in or around {one.name!r}"
