@@ -17,13 +17,13 @@ import socket
 import time
 import typing as t
 
-from .._core.clock import parse_time, stamp, utc_now, write_time
+from .._core.clock import stamp, utc_now, write_time
 from .._core.durations import format_duration
 from .._core.result import Result, merge
 from .._core.sizes import format_size
 from .._s3.checksums import digest_of_file
 from .._s3.errors import S3Error
-from .common import Busy, first_of, lock, one_line, open_index, scratch
+from .common import Busy, first_of, lock, moment_of, one_line, open_index, scratch
 from .index import Entry, IndexDamaged, Reader, Writer
 from .keeping import find_expired, prune
 from .plan import Tally, make_plan
@@ -108,7 +108,7 @@ class _Run:
         self.told = Told(tree.name)
         self.last: Entry = {}
         self.run = ""
-        self.is_first = False
+        self.is_first = self.is_adopted = False
         self.walk = Walk(tree.path, tree.rules)
 
     def foretell(self) -> Result:
@@ -120,11 +120,10 @@ class _Run:
         self._tell_plan(tally, gone_stay)
         if would_expire.count:
             self._plan_removal(would_expire.count)
-        nothing = tally.is_nothing or (gone_stay and not tally.send and not tally.altered)
-        changes = self.is_first or not nothing or bool(would_expire.count)
+        changes = not self._is_idle(tally, gone_stay) or bool(would_expire.count)
         self.outcome.changed = self.outcome.changed or changes
-        summary = foretold(self.tree.name, tally)
-        return self.told.result(summary, self._figures(tally, Counts()), tally, Counts())
+        self.told.tell_troubles(tally, Counts())
+        return self.told.result(foretold(self.tree.name, tally), self._figures(tally, Counts()), tally, Counts())
 
     def go(self) -> Result:
         self._claim()
@@ -132,20 +131,25 @@ class _Run:
         gone_stay = self._refuses_deletions(tally)
         self._tell_plan(tally, gone_stay)
         counts = Counts()
-        nothing = tally.is_nothing or (gone_stay and not tally.send and not tally.altered)
-        if self.is_first or not nothing:
+        idle = self._is_idle(tally, gone_stay)
+        if not idle:
             self.outcome.changed = True
-            counts = self._carry_out(tally, gone_stay)
+            counts = self._carry_out(gone_stay)
+        self.told.tell_troubles(tally, counts)
         figures = self._figures(tally, counts)
         if not self.told.failures:
             figures["pruned_objects"] = self._prune()
         figures["duration_seconds"] = round(time.monotonic() - self.began, 3)
-        summary = summary_of(self.tree.name, self.target.place, tally, counts, figures, nothing and not self.is_first)
+        summary = summary_of(self.tree.name, self.target.place, tally, counts, figures, idle)
         return self.told.result(summary, figures, tally, counts)
 
+    def _is_idle(self, tally: Tally, gone_stay: bool) -> bool:
+        """Whether there is nothing to do but to say so."""
+        changes = tally.send or tally.altered or (tally.gone and not gone_stay)
+        return not changes and not self.is_first and not self.is_adopted
+
     def _claim(self) -> None:
-        """:raises Stopped: when another tree is kept at this place: each would take the other's files for deleted.
-        """
+        """:raises Stopped: when another tree is kept at this place: each would take the other's files for deleted."""
         content = self.target.read(TREE)
         if content is None:
             return
@@ -155,6 +159,7 @@ class _Run:
         except (ValueError, KeyError, TypeError) as exc:
             raise Stopped(f"{self.target.place}/{TREE} is not what this collection writes: {exc!r}") from exc
         ours = (socket.gethostname(), self.tree.path)
+        self.is_adopted = theirs != ours
         if theirs != ours and not self.settings.adopt:
             raise Stopped(
                 f"{self.target.place} holds {theirs[1]} of the host {theirs[0]}, not {ours[1]} of {ours[0]}: give each"
@@ -187,8 +192,7 @@ class _Run:
         last = max([*runs, *stamps(self.target, KEPT)], default="")
         if last < stamp(self.now):
             return stamp(self.now)
-        parts = (last[:4], last[4:6], last[6:8], last[9:11], last[11:13], last[13:15])
-        moment = parse_time("{}-{}-{}T{}:{}:{}Z".format(*parts)) + datetime.timedelta(seconds=1)
+        moment = moment_of(last) + datetime.timedelta(seconds=1)
         if moment > self.now + datetime.timedelta(days=1):
             raise Stopped(f"the last run at {self.target.place} was at {last}, which is to come: set the clock right")
         return stamp(moment)
@@ -211,7 +215,7 @@ class _Run:
         )
         return True
 
-    def _carry_out(self, tally: Tally, gone_stay: bool) -> Counts:
+    def _carry_out(self, gone_stay: bool) -> Counts:
         self.target.settle(self._description())
         sending = Sending(self.target, self.tree.path, self.run, self.streams)
         index = os.path.join(self.directory, f"{self.run}-new")

@@ -9,6 +9,7 @@ Note that this module util is PRIVATE to the collection. It can have breaking ch
 from __future__ import annotations
 
 import contextlib
+import datetime
 import fcntl
 import hashlib
 import os
@@ -49,6 +50,11 @@ def lock(state_dir: str, place: str) -> t.Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def moment_of(run: str) -> datetime.datetime:
+    """The moment that a stamp names."""
+    return datetime.datetime.strptime(run, "%Y%m%dT%H%M%SZ").replace(tzinfo=datetime.timezone.utc)
 
 
 @contextlib.contextmanager

@@ -58,10 +58,6 @@ class Tally:
     lost_count: int = 0
     examples: list[str] = dataclasses.field(default_factory=list)
 
-    @property
-    def is_nothing(self) -> bool:
-        return not self.send and not self.gone and not self.altered
-
     def tell(self, kept: list[str], what: str) -> None:
         if len(kept) < _MOST_TOLD:
             kept.append(what)

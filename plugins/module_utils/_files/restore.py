@@ -14,13 +14,12 @@ import time
 import typing as t
 from concurrent import futures
 
-from .._core.clock import parse_time
 from .._core.durations import format_duration
 from .._core.result import Result, ok_or_findings
 from .._core.sizes import format_size
 from .._core.suggest import InputError
 from .._s3.errors import S3Error
-from .common import NoRun, first_of, one_line, open_index, run_at, scratch
+from .common import NoRun, first_of, moment_of, one_line, open_index, run_at, scratch
 from .index import Entry, IndexDamaged, Reader, checked
 from .locate import Located, locate
 from .names import path_of
@@ -117,7 +116,7 @@ class _Restore:
             restored_files=writing.written,
             restored_bytes=writing.bytes,
             unchanged_files=writing.unchanged,
-            data_age_seconds=round(time.time() - parse_time(_readable(self.run)).timestamp()),
+            data_age_seconds=round(time.time() - moment_of(self.run).timestamp()),
         )
         summary = f"{words} restored into {where.path} in {format_duration(seconds)}"
         looked = wanted.files - self.failed
@@ -199,7 +198,3 @@ class _Restore:
             given = self.settings.path
             raise InputError(f"path is {given!r}: the tree {self.settings.tree} did not have it at {self.run}")
         return total
-
-
-def _readable(run: str) -> str:
-    return f"{run[:4]}-{run[4:6]}-{run[6:8]}T{run[9:11]}:{run[11:13]}:{run[13:15]}Z"

@@ -38,7 +38,6 @@ class Told:
 
     def result(self, summary: str, figures: t.Mapping[str, float], tally: Tally, counts: Counts) -> Result:
         """The verdict: what could not be read or kept makes it failed, for the backup is not whole without it."""
-        self._tell_troubles(tally, counts)
         missing = counts.count(UNREADABLE) + counts.count(REFUSED) + counts.count(UNSTEADY) + tally.blind_count
         of = tally.files + tally.blind_count
         looked = max(0, of - missing)
@@ -47,7 +46,8 @@ class Told:
             return Result("failed", summary, reason, tuple(self.findings), dict(figures), looked, of)
         return ok_or_findings(summary, self.findings, figures, looked, of)
 
-    def _tell_troubles(self, tally: Tally, counts: Counts) -> None:
+    def tell_troubles(self, tally: Tally, counts: Counts) -> None:
+        """What was not done, and why."""
         if tally.blind_count:
             told = first_of(tally.blind, tally.blind_count)
             self.fail(f"{tally.blind_count} places could not be looked at, and what was kept of them stays: {told}")
