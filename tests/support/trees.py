@@ -10,6 +10,7 @@ import os
 import pathlib
 import stat
 import subprocess
+import time
 import typing as t
 
 from .modules import start_module
@@ -70,6 +71,7 @@ class Kept:
         return {**self.where(), "trees": [tree], **more}
 
     def back_up(self, check: bool = False, **more: t.Any) -> dict[str, t.Any]:
+        time.sleep(0.03)  # what was altered less than 20 ms ago is read again by the next run
         return run_module_here(BACKUP, self.arguments(**more), check)
 
     def backed_up(self, **more: t.Any) -> str:

@@ -136,6 +136,9 @@ class Reader:
             entry = self._parsed(line)
             if "end" in entry:
                 self.last = entry["end"]
+                # To the end of the file, where gzip has a checksum of its own.
+                if any(True for _more in self._lines):
+                    raise IndexDamaged(f"{self._place} goes on after its end")
                 break
             key = entry.get("key")
             if not isinstance(key, str) or key <= before:
