@@ -173,13 +173,13 @@ class LocalTarget:
                 write(descriptor)
                 os.fsync(descriptor)
                 status = os.fstat(descriptor)
+                os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+                os.replace(coming, path)
             except BaseException:
                 os.unlink(coming)
                 raise
             finally:
                 os.close(descriptor)
-            os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-            os.replace(coming, path)
             sync_directory(os.path.dirname(path))
         return _etag(status)
 
