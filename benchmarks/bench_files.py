@@ -3,11 +3,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Small files to a bucket: our backup of a tree beside `aws s3 sync`, against the same server in the same run.
 
-    python benchmarks/bench_files.py [--files 100000] [--bytes 2048] [--first-rounds 1] [--rounds 3] [--memory-files 1000000]
+    python benchmarks/bench_files.py [--files 100000] [--bytes 2048] [--first-rounds 1] [--rounds 3]
 
-The first run sends everything to an empty place, the second finds that nothing changed. Ours is the whole module: SHA-256
-of every file, checksums, a second listing, the index. A side counts only when the server has every byte of the tree
-afterwards, and in the second run when it was asked for no more than listings and nothing was sent. Prints
+The first run sends everything to an empty place, the second finds that nothing changed. Ours is the whole module:
+SHA-256 of every file, checksums, a second listing, the index. A side counts only when the server has every byte of the
+tree afterwards, and in the second run when it asked for the whole listing and sent nothing. Prints
 `bar NAME VALUE LIMIT ok|short` for each bar, and ends with exit status 1 when one is short. See docs/benchmarks.md.
 """
 
@@ -35,6 +35,7 @@ from bars import Bars, NotWorked, ends_cleanly_when_told, in_turn, ratio, say, t
 from support.modules import run_module  # noqa: E402
 from support.postgres import free_port  # noqa: E402
 from support.s3_server import without_credentials  # noqa: E402
+
 from tools.layers import venvs  # noqa: E402
 
 #: What the bars are judged on; other sizes are for trying things out.
@@ -82,6 +83,7 @@ class Bench:
         self.tree = scratch / "tree"
         self.bars = Bars()
         self.number = 0
+        self.place: dict[str, str] = {}
         self.aws = venvs.ensure("bench") / "bin" / "aws"
 
     def run(self) -> None:
@@ -112,7 +114,7 @@ class Bench:
 
     def _first(self, side: str) -> float:
         self.number += 1
-        self.place = {**getattr(self, "place", {}), side: f"{side.split('_')[0].split()[0]}-{self.number}"}
+        self.place[side] = f"place-{self.number}"
         seconds = self._timed(side)
         self._prove_whole(side)
         return seconds

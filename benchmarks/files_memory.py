@@ -5,9 +5,9 @@
 
     python benchmarks/files_memory.py FILES DIRECTORY
 
-Walk and listing are simulated, each entry made when it is asked for; plan, index, merge, second listing and the run itself
-are the real ones, with one file to send. The index of the last run is a real one of so many files. Prints the most memory
-that the process ever had, in MB.
+Walk and listing are simulated, each entry made when it is asked for; plan, index, merge, second listing and the run
+itself are the real ones, with one file to send. The index of the last run is a real one of so many files. Prints the
+most memory that the process ever had, in MB.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ def main(count: int, scratch: pathlib.Path) -> None:
         open=opened, directory="", prefix="", state_dir=str(scratch / "state"), streams=16, secret="", part_bytes=2**20
     )
     settings = backup.Settings(retention=90 * 86400, most_deleted=50)
-    with mock.patch.object(backup, "Walk", lambda _path, _rules: Walked(like, count)):
+    with mock.patch.object(backup, "Walk", return_value=Walked(like, count)):
         result = backup.back_up(t.cast("t.Any", where), [Tree("t", str(tree))], settings, False, backup.Outcome())
     assert result.verdict == "ok", result
     assert (result.figures["files"], result.figures["sent_files"]) == (count + 1, 1), result.figures

@@ -6,9 +6,9 @@
     python benchmarks/object_store.py PORT
 
 It speaks as much of S3 as `aws s3 sync` and our own modules use, and takes nothing unseen: a request whose checksum
-(x-amz-content-sha256, Content-MD5, x-amz-checksum-sha256 or -crc32) does not fit its body is refused with BadDigest, and
-one without credentials with AccessDenied; signatures are not computed. GET /-/counts tells how many requests of each
-kind it served, and GET /-/objects?prefix=... how many objects it holds and their bytes.
+(x-amz-content-sha256, Content-MD5, x-amz-checksum-sha256 or -crc32) does not fit its body is refused with BadDigest,
+and one without credentials with AccessDenied; signatures are not computed. GET /-/counts tells how many requests of
+each kind it served, and GET /-/objects?prefix=... how many objects it holds and their bytes.
 """
 
 from __future__ import annotations
@@ -99,13 +99,17 @@ class Connection(asyncio.Protocol):
         self._head = None
         status, more, answer = _answer(self._objects, method, path, headers, body)
         told = more.pop("Content-Length", str(len(answer)))
-        lines = [f"HTTP/1.1 {status} X", f"Content-Length: {told}", *(f"{name}: {value}" for name, value in more.items())]
+        lines = [
+            f"HTTP/1.1 {status} X",
+            f"Content-Length: {told}",
+            *(f"{name}: {value}" for name, value in more.items()),
+        ]
         content = b"" if method == "HEAD" else answer
         self._transport.write("\r\n".join(lines).encode() + b"\r\n\r\n" + content)
         return True
 
 
-Reply = t.Tuple[int, t.Dict[str, str], bytes]
+Reply = tuple[int, dict[str, str], bytes]
 
 
 def _parsed(head: bytes) -> tuple[str, str, dict[str, str], int]:

@@ -67,7 +67,15 @@ class Playbooks:
         # From an image, the playbook is played by the host that started it: see benchmarks/run-in-image.
         root = os.environ.get("STEWARD_BENCH_ROOT")
         outside = ["chroot", root, "env", f"--chdir={self.scratch}"] if root else []
-        command = [*outside, str(self.venv / "bin" / "ansible-playbook"), "-i", "localhost,", "-e", f"@{given}", str(path)]
+        command = [
+            *outside,
+            str(self.venv / "bin" / "ansible-playbook"),
+            "-i",
+            "localhost,",
+            "-e",
+            f"@{given}",
+            str(path),
+        ]
         environment = {
             "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
             "ANSIBLE_COLLECTIONS_PATH": str(conftest.COLLECTIONS),

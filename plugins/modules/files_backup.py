@@ -16,8 +16,8 @@ description:
   - What changed is found by one listing of the target, merged with the tree and the last index. A file whose size,
     times, mode and owner are those of the index, and whose object is listed as it was sent, is not read. An object that
     is not there any more, or is another one, is told and sent again.
-  - Each request bears a checksum, and the store refuses what arrives damaged. What is replaced or deleted is first copied
-    within the target and seen to be there. Before the index is written, a new listing must show every file of it.
+  - Each request bears a checksum, and the store refuses what arrives damaged. What is replaced or deleted is first
+    copied within the target and seen to be there. Before the index is written, a new listing shows all of it.
   - A file that is altered while it is read is read once more, and then told as unsteady and left there as it was. One
     that vanished meanwhile is counted. One that cannot be read makes the verdict V(failed), and the others are sent.
   - An empty or missing tree, or one that lost more than O(most_deleted) of its files, is not taken for deleted.
@@ -33,7 +33,7 @@ options:
       name:
         description:
           - Under which the tree is kept; words of letters, digits, dots, dashes and underscores, with slashes between.
-          - Each tree of each host needs a name of its own. The place remembers the host and the path, and refuses others.
+          - Each tree of each host needs a name of its own. The place remembers host and path, and refuses others.
         type: str
         required: true
       path:
@@ -42,7 +42,7 @@ options:
         required: true
       exclude:
         description:
-          - Shell patterns of what is left out. One without a slash is compared with names at any depth, one with a slash
+          - Shell patterns of what is left out. One without a slash is compared with names at any depth, one with it
             with whole paths from the root of the tree, where C(*) also stands for slashes. One that ends in a slash is
             compared with directories only.
           - What was backed up before and is excluded now is treated like what was deleted.
@@ -71,8 +71,8 @@ options:
     default: false
   adopt:
     description:
-      - Go on with what is kept under this name although it came from another host or path, as after a move. The files of
-        that one are then compared with this tree.
+      - Go on with what is kept under this name although it came from another host or path, as after a move. The files
+        of that one are then compared with this tree.
     type: bool
     default: false
 extends_documentation_fragment:
@@ -128,7 +128,7 @@ summary:
   description: One sentence for each tree with the figures that matter.
   returned: always
   type: str
-  sample: 'web1/uploads: 12 of 4711 files (3.2 GB) sent to s3://backups/steward/web1/uploads (1.2 MB in 2.1 s), 1 gone and kept'
+  sample: 'uploads: 12 of 4711 files (3.2 GB) sent to s3://backups/steward/uploads (1.2 MB in 2.1 s), 1 gone and kept'
 reason:
   description: What could not be read, sent or proved, naming the file, the object or the right that is missing.
   returned: always
@@ -147,7 +147,7 @@ figures:
   type: dict
   sample: {duration_seconds: 2.1, files: 4711, bytes: 3200000000, sent_files: 12, sent_bytes: 1200000, removed_files: 1}
 coverage:
-  description: Files that are kept as they are in the trees, of those that are there and places that could not be looked at.
+  description: Files that are kept as they are in the trees, of those and of places that could not be looked at.
   returned: always
   type: dict
   sample: {looked: 4711, of: 4711}

@@ -10,8 +10,8 @@ module: files_restore
 version_added: 0.2.0
 short_description: Bring a directory tree, or a part of it, back as it was at a moment
 description:
-  - Restores what M(steward.maintenance.files_backup) keeps into a directory. Which files the tree had at that moment, and
-    in which state, is in the index of the newest run that began no later.
+  - Restores what M(steward.maintenance.files_backup) keeps into a directory. Which files the tree had at that moment,
+    and in which state, is in the index of the newest run that began no later.
   - Each file is written under another name, compared by its SHA-256, given its owner, mode and time, and only then its
     name. A file whose bytes are nowhere as they were sent is told, and the others are restored.
   - Owners are set when this runs as root, by name where the host knows the name, else by number. Sparse files are
@@ -112,7 +112,7 @@ figures:
       age of the run that was restored, for the RPO.
   returned: always
   type: dict
-  sample: {duration_seconds: 303, restored_files: 4711, restored_bytes: 3200000000, unchanged_files: 0, data_age_seconds: 7200}
+  sample: {duration_seconds: 303, restored_files: 4711, restored_bytes: 3200000000, data_age_seconds: 7200}
 coverage:
   description: Files that are there as they were, of those that should be.
   returned: always

@@ -10,9 +10,9 @@ module: files_verify
 version_added: 0.2.0
 short_description: Prove that a backed up directory tree is there, by a listing and by reading files back
 description:
-  - Compares the index of the newest run that M(steward.maintenance.files_backup) made with a listing of the target, which
-    must show every file in its size and as the object that was sent. Then reads O(sample) files back, chosen by chance, or
-    all of them with O(whole), and compares their bytes with the SHA-256 that the index has of them.
+  - Compares the index of the newest run that M(steward.maintenance.files_backup) made with a listing of the target,
+    which must show every file in its size and as the object that was sent. Then reads O(sample) files back, chosen by
+    chance, or all of them with O(whole), and compares their bytes with the SHA-256 that the index has of them.
   - It changes nothing, and the backed up host may be down. It may run on another host that reaches the target.
   - The verdict is V(failed) when there is no run or a file is not as it was sent, V(unknown) when that could not be
     looked at.
@@ -72,7 +72,7 @@ summary:
   description: One sentence for each tree with the figures that matter.
   returned: always
   type: str
-  sample: 'web1/uploads: 4711 files of the run 20261126T021500Z are listed in s3://b/steward/web1/uploads, and 100 were read back'
+  sample: 'uploads: 4711 files of the run 20261126T021500Z are listed in s3://b/steward/uploads, and 100 were read back'
 reason:
   description: What is not as it was sent, naming the objects, or why that could not be looked at.
   returned: always
@@ -89,7 +89,7 @@ figures:
       something changed.
   returned: always
   type: dict
-  sample: {duration_seconds: 3.1, files: 4711, read_files: 100, read_bytes: 68000000, wrong_files: 0, last_change_seconds: 7200}
+  sample: {duration_seconds: 3.1, files: 4711, read_files: 100, read_bytes: 68000000, wrong_files: 0}
 coverage:
   description: Files that are listed as they were sent and not refuted by their bytes, of those of the index.
   returned: always

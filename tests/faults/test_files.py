@@ -1,8 +1,8 @@
 # Copyright (c) 2026, The steward.maintenance authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is done to a tree and to the place where it is kept, and what must happen: what was kept before stays restorable,
-nothing is left out in silence, and the next run puts everything right."""
+"""What is done to a tree and to the place where it is kept, and what must happen: what was kept before stays
+restorable, nothing is left out in silence, and the next run puts everything right."""
 
 from __future__ import annotations
 
@@ -159,7 +159,7 @@ def test_a_file_that_is_altered_once_while_it_is_read(kept: Kept, monkeypatch: p
 
 
 def test_a_large_file_that_is_altered_between_hashing_and_sending(
-    behind_proxy: Kept, proxy: FaultyStore, monkeypatch: pytest.MonkeyPatch
+    behind_proxy: Kept, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The store refuses the part that is not what was hashed; the second attempt sends the file as it is then."""
     path = behind_proxy.file("large", os.urandom(1_300_000))
@@ -189,7 +189,7 @@ def _once_blind(real: t.Callable[..., bool]) -> t.Callable[..., bool]:
     return lambda before, after: left.pop() if left else real(before, after)
 
 
-def test_what_cannot_be_read_is_named_and_not_taken_for_deleted(s3: object, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_cannot_be_read_is_named_and_not_taken_for_deleted() -> None:
     """As an account that may not read all of it."""
     place = pathlib.Path(tempfile.mkdtemp(prefix="steward-trees-"))
     try:
@@ -297,7 +297,11 @@ def test_a_storm_that_passes(
         (r"PUT .*/current/a", faults.saying_another_checksum, "the store answered with the SHA-256"),
         (r"PUT .*/current/a", faults.dropping, "1 files are not there as they were sent: a is not listed"),
         (r"PUT .*/current/a", faults.flipping, "1 files could not be kept: a: "),
-        (r"GET .*prefix=[^&]*/current/", faults.refusing(403, "AccessDenied"), "these credentials lack s3:ListBucket on"),
+        (
+            r"GET .*prefix=[^&]*/current/",
+            faults.refusing(403, "AccessDenied"),
+            "these credentials lack s3:ListBucket on",
+        ),
         (r"GET ", faults.refusing(403, "SignatureDoesNotMatch"), "the store does not accept these credentials"),
     ],
 )

@@ -97,11 +97,13 @@ def test_killed_while_old_runs_are_removed(behind_proxy: Kept, proxy: FaultyStor
     for at in (1, 2, 4):
         seen = [0]
 
-        def strike(request: faults.Request, forward: faults.Forward, at: int = at, seen: list[int] = seen) -> faults.Answer:
+        def strike(
+            request: faults.Request, forward: faults.Forward, at: int = at, seen: list[int] = seen
+        ) -> faults.Answer:
             answer = forward(request)
             seen[0] += 1
             if seen[0] == at:
-                process.send_signal(signal.SIGKILL)
+                process.send_signal(signal.SIGKILL)  # noqa: B023 (the process of this round, started below)
             return answer
 
         proxy.inject(r"^DELETE ", strike)

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, The steward.maintenance authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Trees backed up to a real S3 server and to a directory: what is sent, what is not sent again, what is kept, what goes."""
+"""Trees backed up to a real S3 server and to a directory: what is sent, not sent again, kept, removed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ import re
 
 import pytest
 from support.s3_faults import FaultyStore
-from support.s3_server import S3Server
 from support.trees import BASE, NAME, Kept, see
 
 from ansible_collections.steward.maintenance.plugins.module_utils._core.clock import utc_now
@@ -36,7 +35,7 @@ def fill(kept: Kept) -> None:
     (kept.tree / "a.txt").chmod(0o4750)
 
 
-def days_older(kept: Kept, monkeypatch: pytest.MonkeyPatch, days: float) -> None:
+def days_older(monkeypatch: pytest.MonkeyPatch, days: float) -> None:
     """From now on, runs take themselves to be so many days later."""
     import datetime
 
@@ -215,9 +214,9 @@ def test_retention(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
     kept.file("a", "3")
     third = kept.backed_up()
     assert kept.back_up()["figures"]["pruned_objects"] == 0
-    days_older(kept, monkeypatch, 89)
+    days_older(monkeypatch, 89)
     assert not kept.back_up()["changed"]
-    days_older(kept, monkeypatch, 91)
+    days_older(monkeypatch, 91)
     foretold = kept.back_up(check=True)
     assert foretold["planned"][0]["action"] == "remove"
     answer = kept.back_up()
@@ -236,13 +235,13 @@ def test_what_is_deleted_stays_until_its_retention_is_over(kept: Kept, monkeypat
     kept.file("goes", "y")
     kept.backed_up()
     (kept.tree / "goes").unlink()
-    days_older(kept, monkeypatch, 80)
+    days_older(monkeypatch, 80)
     second = kept.backed_up()
-    days_older(kept, monkeypatch, 100)
+    days_older(monkeypatch, 100)
     kept.file("stays", "z")
     third = kept.backed_up()
     assert f"kept/{second}/goes" in kept.listing("kept/"), "it was deleted 20 days ago"
-    days_older(kept, monkeypatch, 191)
+    days_older(monkeypatch, 191)
     kept.back_up()
     assert kept.listing("kept/") == []
     assert kept.listing("runs/") == [f"runs/{third}.json.gz"]
@@ -259,7 +258,7 @@ def test_a_versioned_bucket(in_bucket: Kept, monkeypatch: pytest.MonkeyPatch) ->
     (in_bucket.tree / "a").unlink()
     in_bucket.backed_up()
     assert see(in_bucket.restored("first", run=first)) == before
-    days_older(in_bucket, monkeypatch, 91)
+    days_older(monkeypatch, 91)
     in_bucket.back_up()
     left = client.list_object_versions(Bucket=name, Prefix=f"{BASE}/kept/")
     assert not left.get("Versions")
@@ -267,7 +266,7 @@ def test_a_versioned_bucket(in_bucket: Kept, monkeypatch: pytest.MonkeyPatch) ->
     in_bucket.assert_sound()
 
 
-def test_a_large_object_is_copied_in_parts(s3: S3Server, in_bucket: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_large_object_is_copied_in_parts(in_bucket: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
     """S3 copies no more than 5 GiB in one request; here that border is lower."""
     from ansible_collections.steward.maintenance.plugins.module_utils._files import target_s3
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 import os
 import pathlib
 import shutil
+import subprocess
+import sys
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support.s3_server import S3Server
 from support.trees import BASE, NAME, Kept, readable, see
 
 pytest_plugins = ("support.trees_fixtures",)
@@ -171,12 +172,14 @@ def test_one_file_that_is_lost_leaves_the_others_theirs(kept: Kept) -> None:
     into = kept.tree.parent / "back"
     answer = kept.restore(into)
     assert answer["verdict"] == "failed"
-    assert "1 entries could not be restored: b: it is neither in current/ nor in what later runs kept" in answer["reason"]
+    assert (
+        "1 entries could not be restored: b: it is neither in current/ nor in what later runs kept" in answer["reason"]
+    )
     assert answer["coverage"] == {"looked": 2, "of": 3}
     assert sorted(path.name for path in into.iterdir()) == ["a", "c"]
 
 
-def test_the_way_back_by_hand(in_bucket: Kept, s3: S3Server) -> None:
+def test_the_way_back_by_hand(in_bucket: Kept) -> None:
     """The page of Python in the documentation does what it says."""
     text = (pathlib.Path(__file__).parents[2] / "docs" / "files_backup.md").read_text()
     program = text.split("```python\n")[1].split("```")[0]
@@ -192,9 +195,6 @@ def test_the_way_back_by_hand(in_bucket: Kept, s3: S3Server) -> None:
     for key in in_bucket.listing():
         (copy / key).parent.mkdir(parents=True, exist_ok=True)
         (copy / key).write_bytes(in_bucket.read(key))
-    import subprocess
-    import sys
-
     into = in_bucket.tree.parent / "by-hand"
     command = [sys.executable, "-c", program, str(copy), first, str(into)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

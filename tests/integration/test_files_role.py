@@ -55,7 +55,8 @@ def entries(*names: str) -> list[dict[str, t.Any]]:
     tasks: list[dict[str, t.Any]] = []
     for name in names:
         tasks.append({"ansible.builtin.include_role": {"name": "steward.maintenance.backup", "tasks_from": name}})
-        words = f"RESULT {name} {{{{ backup_result.verdict }}}} {{{{ backup_result.changed }}}} {{{{ backup_result.figures }}}}"
+        told = "{{ backup_result.verdict }} {{ backup_result.changed }} {{ backup_result.figures }}"
+        words = f"RESULT {name} {told}"
         tasks.append({"ansible.builtin.debug": {"msg": words}})
     return tasks
 

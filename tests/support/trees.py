@@ -21,10 +21,10 @@ BACKUP, RESTORE, VERIFY = "files_backup", "files_restore", "files_verify"
 NAME = "web1/uploads"
 BASE = f"steward/{NAME}"
 
-Seen = t.Dict[bytes, t.Tuple[t.Any, ...]]
+Seen = dict[bytes, tuple[t.Any, ...]]
 
 
-def see(root: t.Union[str, pathlib.Path], times: bool = True) -> Seen:
+def see(root: str | pathlib.Path, times: bool = True) -> Seen:
     """Everything in a tree: kind, mode, owner, time, and the bytes or the target. Directories' times are left out."""
     found: Seen = {}
     top = os.fsencode(str(root))
@@ -83,7 +83,7 @@ class Kept:
     def start(self, **more: t.Any) -> subprocess.Popen[bytes]:
         return start_module(BACKUP, self.arguments(**more), env=without_credentials())
 
-    def restore(self, into: t.Union[str, pathlib.Path], check: bool = False, **more: t.Any) -> dict[str, t.Any]:
+    def restore(self, into: str | pathlib.Path, check: bool = False, **more: t.Any) -> dict[str, t.Any]:
         given = {"tree": NAME, "destination": str(into), **more}
         if "run" in given:
             given["at"] = readable(given.pop("run"))

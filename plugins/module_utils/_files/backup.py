@@ -118,9 +118,9 @@ class _Run:
         gone_stay = self._refuses_deletions(tally)
         would_expire = find_expired(self.target, self._border())
         self._tell_plan(tally, gone_stay)
-        if would_expire.count:
-            self._plan_removal(would_expire.count)
-        changes = not self._is_idle(tally, gone_stay) or bool(would_expire.count)
+        if would_expire.runs:
+            self._plan_removal(would_expire.runs)
+        changes = not self._is_idle(tally, gone_stay) or bool(would_expire.runs)
         self.outcome.changed = self.outcome.changed or changes
         self.told.tell_troubles(tally, Counts())
         return self.told.result(foretold(self.tree.name, tally), self._figures(tally, Counts()), tally, Counts())
@@ -211,7 +211,7 @@ class _Run:
             return False
         self.told.fail(
             f"{tally.gone} of {tally.known} files are not there any more ({share:.0f} %, and most_deleted is"
-            f" {self.settings.most_deleted}), so none was taken for deleted; set allow_deletions once when that is right"
+            f" {self.settings.most_deleted}), so none was taken for deleted; set allow_deletions once if that is right"
         )
         return True
 
@@ -279,9 +279,9 @@ class _Run:
     def _prune(self) -> int:
         try:
             what = find_expired(self.target, self._border())
-            if not what.count:
+            if not what.runs:
                 return 0
-            self._plan_removal(what.count)
+            self._plan_removal(what.runs)
             self.outcome.changed = True
             return prune(self.target, what)
         except (S3Error, TargetError) as exc:

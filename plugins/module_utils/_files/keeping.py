@@ -24,7 +24,7 @@ class Expired(t.NamedTuple):
     kept: tuple[str, ...]
 
     @property
-    def count(self) -> int:
+    def runs(self) -> int:
         return len(self.indexes) + len(self.kept)
 
 

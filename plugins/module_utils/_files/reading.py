@@ -11,7 +11,6 @@ from __future__ import annotations
 import errno
 import os
 import stat
-import typing as t
 
 #: No link is followed, and nothing waits for a pipe that came in the place of a file.
 _FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
@@ -76,7 +75,7 @@ def _read(descriptor: int, size: int) -> bytes:
     data = os.read(descriptor, size + 1)
     if len(data) >= size or not data:
         return data
-    pieces: t.List[bytes] = [data]
+    pieces: list[bytes] = [data]
     while data:
         data = os.read(descriptor, 1 << 20)
         pieces.append(data)

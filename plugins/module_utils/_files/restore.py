@@ -77,9 +77,7 @@ def bring_back(place: Place, settings: Settings, check: bool, outcome: Outcome) 
 
 
 class _Restore:
-    def __init__(
-        self, target: Target, settings: Settings, directory: str, streams: int, outcome: Outcome
-    ) -> None:
+    def __init__(self, target: Target, settings: Settings, directory: str, streams: int, outcome: Outcome) -> None:
         self.target = target
         self.settings = settings
         self.directory = directory

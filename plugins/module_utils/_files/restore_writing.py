@@ -132,7 +132,7 @@ class Writing:
         with os.fdopen(descriptor, "rb") as handle:
             for block in iter(lambda: handle.read(_BLOCK), b""):
                 digest.update(block)
-        return digest.hexdigest() == entry["sha256"]
+        return bool(digest.hexdigest() == entry["sha256"])
 
     def _dress(self, path: bytes, entry: Entry) -> None:
         if not is_dressed(os.lstat(path), entry, self._where.may_chown):

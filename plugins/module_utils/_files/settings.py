@@ -47,7 +47,7 @@ class Tree:
 
     name: str
     path: str
-    rules: Rules = Rules()
+    rules: Rules = dataclasses.field(default_factory=Rules)
 
 
 @dataclasses.dataclass(frozen=True)

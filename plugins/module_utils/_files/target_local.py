@@ -155,13 +155,11 @@ class LocalTarget:
     def blocks(self, key: str, size: int) -> t.Iterator[bytes]:
         with self._causes(key), open(self._path(key), "rb") as handle:
             each = max(1, size) if size <= self.part_bytes else _BLOCK
-            for block in iter(lambda: handle.read(each), b""):
-                yield block
+            yield from iter(lambda: handle.read(each), b"")
 
     def tidy(self) -> int:
-        with self._causes(_COMING):
-            with contextlib.suppress(FileNotFoundError):
-                os.rmdir(os.path.join(self.place, _COMING))
+        with self._causes(_COMING), contextlib.suppress(FileNotFoundError):
+            os.rmdir(os.path.join(self.place, _COMING))
         return 0
 
     def _place(self, key: str, write: t.Callable[[int], None]) -> str:

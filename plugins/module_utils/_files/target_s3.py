@@ -85,8 +85,10 @@ class S3Target:
         head = self.store.head(self._base + key)
         size, etag = int(head["ContentLength"]), str(head.get("ETag") or "").strip('"')
         with open(path, "wb") as handle:
-            for first in range(0, size, _RANGE):
-                handle.write(self.store.read(self._base + key, first, min(_RANGE, size - first), etag))
+            handle.writelines(
+                self.store.read(self._base + key, first, min(_RANGE, size - first), etag)
+                for first in range(0, size, _RANGE)
+            )
 
     def settle(self, data: bytes) -> None:
         self._sender.probe(self._base + TREE, data)

@@ -70,7 +70,7 @@ class Told:
             self.find("files-unsteady", "medium", message, action)
         if tally.lost_count:
             told = first_of(tally.lost, tally.lost_count)
-            message = f"{tally.lost_count} objects are not as they were sent; files that are here are sent again: {told}"
+            message = f"{tally.lost_count} objects are not as they were sent; what is here is sent again: {told}"
             self.find("files-lost", "high", message, "see who changes objects there: older runs may lack them")
 
 

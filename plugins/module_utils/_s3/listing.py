@@ -34,9 +34,7 @@ def listed_in(page: t.Mapping[str, t.Any]) -> t.Sequence[Listed]:
     return [(entry["Key"], int(entry["Size"]), entry["ETag"].strip('"')) for entry in page.get("Contents", ())]
 
 
-def _shorten(
-    response_dict: dict[str, t.Any], customized_response_dict: dict[str, t.Any], **_more: t.Any
-) -> None:
+def _shorten(response_dict: dict[str, t.Any], customized_response_dict: dict[str, t.Any], **_more: t.Any) -> None:
     if response_dict["status_code"] != 200:
         return  # a refusal is for the SDK to read
     try:

@@ -19,8 +19,8 @@ def test_the_newest_run_of_before_the_border_stays() -> None:
 
 
 def test_nothing_goes_while_no_run_is_old_enough() -> None:
-    assert expired(["20261110T000000Z"], ["20261101T000000Z"], "20261107T000000Z").count == 0
-    assert expired([], ["20261101T000000Z"], "20261107T000000Z").count == 0
+    assert expired(["20261110T000000Z"], ["20261101T000000Z"], "20261107T000000Z").runs == 0
+    assert expired([], ["20261101T000000Z"], "20261107T000000Z").runs == 0
 
 
 @given(st.lists(st.sampled_from(STAMPS), unique=True), st.lists(st.sampled_from(STAMPS)), st.sampled_from(STAMPS))

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, The steward.maintenance authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The tree, the last index and the listing in one pass: what is decided of each file, whatever the three of them say."""
+"""The tree, the last index and the listing in one pass: what is decided of each file, whatever the three say."""
 
 from __future__ import annotations
 
@@ -17,7 +17,13 @@ from ansible_collections.steward.maintenance.plugins.module_utils._files import 
 from ansible_collections.steward.maintenance.plugins.module_utils._files.index import line_of
 from ansible_collections.steward.maintenance.plugins.module_utils._files.sending import _size_in
 from ansible_collections.steward.maintenance.plugins.module_utils._files.target import Held
-from ansible_collections.steward.maintenance.plugins.module_utils._files.walk import BLIND, DIRECTORY, FILE, MOUNT, Found
+from ansible_collections.steward.maintenance.plugins.module_utils._files.walk import (
+    BLIND,
+    DIRECTORY,
+    FILE,
+    MOUNT,
+    Found,
+)
 
 KEYS = [f"{word}{number}" for word in ("a", "b/", "ü") for number in range(3)]
 
@@ -108,7 +114,9 @@ def test_what_cannot_be_looked_at_is_not_taken_for_deleted(kind: str, count: int
 
 
 def test_a_file_that_cannot_be_looked_at_is_not_taken_for_deleted() -> None:
-    found, tally = planned([Found("b", BLIND, None, "Input/output error")], [entry("b", 1), entry("b1", 1)], [held("b", 1)])
+    found, tally = planned(
+        [Found("b", BLIND, None, "Input/output error")], [entry("b", 1), entry("b1", 1)], [held("b", 1)]
+    )
     assert found == [("=", "b"), ("d", "b1")]
     assert tally.blind == ["b: Input/output error"]
 

@@ -34,9 +34,7 @@ def test_a_directory_stands_before_what_is_in_it_and_sorts_with_its_slash(tmp_pa
 
 @settings(max_examples=30)
 @given(st.sets(st.lists(st.text("a-.0ü%\n/é\U0001f600", min_size=1, max_size=3), min_size=1, max_size=3).map("/".join)))
-def test_the_order_is_that_of_the_keys(
-    tmp_path_factory: pytest.TempPathFactory, paths: set[str]
-) -> None:
+def test_the_order_is_that_of_the_keys(tmp_path_factory: pytest.TempPathFactory, paths: set[str]) -> None:
     root = tmp_path_factory.mktemp("tree")
     for path in paths:
         words = [word for word in path.split("/") if word not in ("", ".", "..")]
