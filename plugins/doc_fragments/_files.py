@@ -15,6 +15,7 @@ options:
   bucket:
     description: Name of the bucket, which must exist. Either this or O(directory).
     type: str
+    required: false
     default: ''
   streams:
     description:
