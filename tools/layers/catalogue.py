@@ -18,13 +18,13 @@ from .places import ROOT
 _TELLING = ("--color=no", "--durations=15", "--durations-min=3")
 _PYTEST = ("python", "-m", "pytest", "-p", "no:cacheprovider", *_TELLING)
 #: The logic that is sent to managed hosts, whose Python may be older than the controller's.
-_HOST_UNITS = ("tests/unit/core", "tests/unit/postgres", "tests/unit/backup", "tests/unit/s3")
+_HOST_UNITS = ("tests/unit/core", "tests/unit/postgres", "tests/unit/backup", "tests/unit/files", "tests/unit/s3")
 #: Tests of one module's judgement; that each module runs under a core is seen in the other files.
 _DATABASE_ALONE = (
     r"test_(postgres_(bloat|collation|crew|reindex_|review_|vacuum_)|benchmarks|backup_|restore(_tables)?\.py)"
 )
 #: Backups: these on the host, and what depends on a version's programs on the oldest and the newest version as well.
-_BACKUPS = r"test_(backup|offsite|canary_offsite|postgres_restore)"
+_BACKUPS = r"test_(backup|offsite|files|canary_(offsite|files)|postgres_restore)"
 #: Tests that need boto3 and an S3 server. What they test does not depend on PostgreSQL's version or on ansible-core.
 _S3 = ("mark.s3",)
 _MINUTE = 60

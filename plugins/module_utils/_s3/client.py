@@ -15,6 +15,7 @@ import time
 import typing as t
 
 from .errors import S3Error, refusal
+from .listing import Listed, listed_in, register
 from .settings import StoreSettings
 
 try:
@@ -58,6 +59,7 @@ class Store:
         if boto3 is None:
             raise S3Error("boto3 is missing for this Python: install python3-boto3, or boto3 with pip")
         self.settings = settings
+        self._listing_client: t.Any = None
         try:
             session = boto3.session.Session(
                 aws_access_key_id=settings.access_key or None,
@@ -66,23 +68,18 @@ class Store:
                 profile_name=settings.profile or None,
                 region_name=settings.region or None,
             )
-            self._client: t.Any = session.client(
-                "s3",
-                endpoint_url=settings.endpoint_url or None,
-                region_name=settings.region or session.region_name or "us-east-1",
-                verify=settings.ca_cert or None,
-                config=_config(settings),
-            )
+            self._session = session
+            self._client: t.Any = self._new_client()
         except (botocore.exceptions.BotoCoreError, OSError, ValueError) as exc:
             raise S3Error(f"the store cannot be reached with these settings: {exc}") from exc
 
-    def call(self, operation: str, key: str = "", **params: t.Any) -> dict[str, t.Any]:
+    def call(self, operation: str, key: str = "", client: t.Any = None, **params: t.Any) -> dict[str, t.Any]:
         """One request of the bucket. `operation` is the method of boto3's client."""
         if key:
             params["Key"] = key
         place = f"s3://{self.settings.bucket}/{key or params.get('Prefix', '')}"
         try:
-            answer: dict[str, t.Any] = getattr(self._client, operation)(Bucket=self.settings.bucket, **params)
+            answer: dict[str, t.Any] = getattr(client or self._client, operation)(Bucket=self.settings.bucket, **params)
         except botocore.exceptions.ClientError as exc:
             raise refusal(exc.operation_name, place, exc.response) from exc
         except botocore.exceptions.BotoCoreError as exc:
@@ -98,6 +95,12 @@ class Store:
         for page in self._pages("list_objects_v2", {"ContinuationToken": "NextContinuationToken"}, Prefix=prefix):
             for entry in page.get("Contents", []):
                 yield Stored(entry["Key"], int(entry["Size"]), entry["ETag"].strip('"'), entry["LastModified"])
+
+    def keys(self, prefix: str) -> t.Iterator[Listed]:
+        """Key, size and ETag of all objects whose key begins so, in the order of their keys; for very many of them."""
+        following = {"ContinuationToken": "NextContinuationToken"}
+        for page in self._pages("list_objects_v2", following, client=self._lister(), Prefix=prefix):
+            yield from listed_in(page)
 
     def directories(self, prefix: str) -> list[str]:
         """The words that come next after a prefix that ends in a slash."""
@@ -154,6 +157,22 @@ class Store:
                 time.sleep(random.uniform(0, min(_LONGEST_PAUSE, 0.5 * 2**attempt)))  # noqa: S311 (spreads the load)
         place = f"s3://{self.settings.bucket}/{key}"
         raise S3Error(f"{place} cannot be fetched: in {self.settings.attempts} attempts {broken}")
+
+    def _new_client(self) -> t.Any:
+        return self._session.client(
+            "s3",
+            endpoint_url=self.settings.endpoint_url or None,
+            region_name=self.settings.region or self._session.region_name or "us-east-1",
+            verify=self.settings.ca_cert or None,
+            config=_config(self.settings),
+        )
+
+    def _lister(self) -> t.Any:
+        """A client of its own, for all that a client is asked for is answered in its way."""
+        if self._listing_client is None:
+            self._listing_client = self._new_client()
+            register(self._listing_client)
+        return self._listing_client
 
     def _pages(self, operation: str, following: t.Mapping[str, str], **params: t.Any) -> t.Iterator[dict[str, t.Any]]:
         """:param following: the parameter of the next request, and where the last answer says its value."""

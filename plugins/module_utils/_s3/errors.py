@@ -20,6 +20,7 @@ from .._core.suggest import InputError
 _RIGHTS = {
     "AbortMultipartUpload": "s3:AbortMultipartUpload",
     "CompleteMultipartUpload": "s3:PutObject",
+    "CopyObject": "s3:GetObject or s3:PutObject",
     "CreateMultipartUpload": "s3:PutObject",
     "GetBucketVersioning": "s3:GetBucketVersioning",
     "GetObjectLockConfiguration": "s3:GetBucketObjectLockConfiguration",
@@ -29,6 +30,7 @@ _RIGHTS = {
     "ListObjectsV2": "s3:ListBucket",
     "ListParts": "s3:ListMultipartUploadParts",
     "UploadPart": "s3:PutObject",
+    "UploadPartCopy": "s3:GetObject or s3:PutObject",
 }
 
 DENIED = ("AccessDenied", "AllAccessDisabled", "AccountProblem", "403")

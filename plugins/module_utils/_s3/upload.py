@@ -89,6 +89,10 @@ class Sender:
             self._put(key, handle.read(), digest.parts[0])
         return digest.size
 
+    def send_bytes(self, key: str, data: bytes, digest: Digest) -> str:
+        """Send a few bytes in one request, and return the ETag; what the store has then is for the caller to see."""
+        return self._put(key, data, digest.parts[0])
+
     def put(self, key: str, data: bytes) -> None:
         """Send a few bytes, and look at what the store has then."""
         digest = digest_of_bytes(data)
@@ -211,9 +215,9 @@ class Sender:
         with contextlib.suppress(S3Error):
             self.give_up(upload)
 
-    def _put(self, key: str, data: bytes, part: Part) -> None:
+    def _put(self, key: str, data: bytes, part: Part) -> str:
         answer = self.store.call("put_object", key, Body=data, **self._checked(part), **self._locked())
-        self._accepted(key, answer, part)
+        return self._accepted(key, answer, part)
 
     def _accepted(self, key: str, answer: t.Mapping[str, t.Any], part: Part) -> str:
         """The ETag of what the store says to have taken."""
