@@ -22,9 +22,10 @@ _DATABASE_ALONE = (
     r"test_(postgres_(bloat|collation|crew|reindex_|review_|vacuum_)|benchmarks|backup_|restore(_tables)?\.py)"
 )
 #: Backups: these on the host, and what depends on a version's programs on the oldest and the newest version as well.
-_BACKUPS = r"test_(backup|offsite|canary_offsite|postgres_restore)"
-#: Tests that need boto3 and an S3 server. What they test does not depend on PostgreSQL's version or on ansible-core.
-_S3 = ("mark.s3",)
+_BACKUPS = r"test_(backup|offsite|physical|canary_offsite|postgres_restore)"
+#: Tests that need boto3 and an S3 server, or pgBackRest. What they test does not depend on PostgreSQL's version or on
+#: ansible-core.
+_HOST_ONLY = ("mark.s3", "mark.pgbackrest")
 _MINUTE = 60
 
 
@@ -51,7 +52,7 @@ class Layer:
 
 def layers() -> list[Layer]:
     """All layers, in the order in which they are started: what is over soon, then what takes long."""
-    host = (system.GIT, system.POSTGRES, system.AGE, system.ZSTD, system.PROMTOOL, system.CHROMIUM)
+    host = (system.GIT, system.POSTGRES, system.PGBACKREST, system.AGE, system.ZSTD, system.PROMTOOL, system.CHROMIUM)
     boxes = tuple(system.containers())
     scenario = os.environ.get("SCENARIO", "")
     integration = (*_PYTEST, "tests/integration")
@@ -108,14 +109,14 @@ def _older_core(
 
 def _core_tests() -> list[str]:
     """What can depend on ansible-core: pages in a browser, promtool's judgement and what PostgreSQL does do not."""
-    elsewhere = _elsewhere("promtool", "browser", *_S3)
+    elsewhere = _elsewhere("promtool", "browser", *_HOST_ONLY)
     database = [name for name in _integration_tests() if re.search(_DATABASE_ALONE, name)]
     return ["tests/unit", "tests/integration", *(f"--ignore={name}" for name in sorted({*elsewhere, *database}))]
 
 
 def _playbook_tests() -> list[str]:
     """For a core between two others on which all that can depend on it is run: what its own programs do."""
-    names = set(_elsewhere("ansible-playbook")) - set(_elsewhere("promtool", "browser", *_S3))
+    names = set(_elsewhere("ansible-playbook")) - set(_elsewhere("promtool", "browser", *_HOST_ONLY))
     return ["tests/unit", *sorted(names)]
 
 
@@ -160,7 +161,7 @@ def _module_faults(backups: bool) -> list[str]:
 
 def _module_tests(restores: bool) -> list[str]:
     """Tests of modules alone: a managed host has neither ansible-playbook nor a browser."""
-    playbooks = set(_elsewhere("ansible-playbook", "promtool", "browser", *_S3))
+    playbooks = set(_elsewhere("ansible-playbook", "promtool", "browser", *_HOST_ONLY))
     left = () if restores else ("test_restore",)
     return [name for name in _integration_tests() if name not in playbooks and not any(word in name for word in left)]
 
@@ -168,7 +169,7 @@ def _module_tests(restores: bool) -> list[str]:
 def _wheel_tests() -> list[str]:
     """What can depend on the wheel's programs: the same version from Debian's packages is tested with all the rest."""
     files = [name for name in _integration_tests() if re.search(r"test_(postgres_|backup\.py|records_postgres)", name)]
-    elsewhere = _elsewhere("mark.contrib", *_S3)
+    elsewhere = _elsewhere("mark.contrib", *_HOST_ONLY)
     return [name for name in files if name not in elsewhere]
 
 
