@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pathlib
 import signal
@@ -15,7 +16,7 @@ import typing as t
 import pytest
 from support.backups import processes_naming, small_disk
 from support.physical import BACKUP, RESTORE, ROWS, STANZA, VERIFY, Physical, query_copy, remove_copy
-from support.postgres import wait_for
+from support.postgres import PrivatePostgres, wait_for
 
 pytest_plugins = ("support.physical_fixtures",)
 pytestmark = pytest.mark.pgbackrest
@@ -144,8 +145,6 @@ def test_a_server_that_does_not_archive_there_gets_no_backup(physical: Physical,
 
 
 def test_another_server_than_the_stanza_s_is_refused(physical: Physical) -> None:
-    from support.postgres import PrivatePostgres
-
     archive = {"archive_mode": "on", "archive_command": physical.server.settings["archive_command"] + " || true"}
     with PrivatePostgres(settings=archive) as stranger:
         answer = physical.back_up(**stranger.login_arguments)
@@ -219,7 +218,7 @@ def test_a_full_disk_is_refused_before_anything_is_written(physical: Physical) -
         assert [path for path in small.iterdir() if path.is_dir()] == []
 
 
-def test_a_disk_that_fills_meanwhile_proves_nothing(physical: Physical, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_that_fills_meanwhile_proves_nothing(physical: Physical) -> None:
     """It is the fault of this host: the backup is neither proved nor refuted by it."""
     small = physical.place / "filling"
     with small_disk(small, "48m"):
@@ -228,13 +227,9 @@ def test_a_disk_that_fills_meanwhile_proves_nothing(physical: Physical, monkeypa
         assert free.f_bavail * free.f_frsize > physical.backups()[-1]["info"]["size"] * 1.1
         process = physical.start(VERIFY, **physical.verify_arguments(force=True, scratch_path=str(small)))
         wait_for(lambda: list(small.glob("steward-verify-*/data/PG_VERSION")) or process.poll() is not None, "a copy")
-        with (small / "ballast").open("wb") as ballast:
-            try:
-                while process.poll() is None:
-                    ballast.write(b"\0" * 2**20)
-                    ballast.flush()
-            except OSError:
-                pass
+        with contextlib.suppress(OSError), (small / "ballast").open("wb", buffering=0) as ballast:
+            while process.poll() is None:
+                ballast.write(b"\0" * 2**20)
         stdout, _stderr = process.communicate(timeout=120)
     assert b'"verdict": "unknown"' in stdout, stdout
     assert "steward-refuted" not in physical.notes()

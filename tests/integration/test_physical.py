@@ -12,6 +12,7 @@ import typing as t
 import pytest
 from support.modules import run_module
 from support.physical import ROWS, Physical, physical_server, query_copy, remove_copy
+from support.postgres import PrivatePostgres
 
 pytestmark = pytest.mark.pgbackrest
 
@@ -97,7 +98,7 @@ def test_missed_objectives_are_findings(physical: Physical) -> None:
     assert ("backup-rto" in {finding["id"] for finding in slow["findings"]}) == (slow["figures"]["restore_seconds"] > 1)
 
 
-def test_a_moment_comes_back_beside_the_live_server(physical: Physical, tmp_path_factory: t.Any) -> None:
+def test_a_moment_comes_back_beside_the_live_server(physical: Physical) -> None:
     account = physical.server.account
     place = physical.place / "before"
     physical.server.run_sql("CREATE TABLE marks (id int); INSERT INTO marks VALUES (1)", "shop")
@@ -200,12 +201,13 @@ def test_old_backups_go_after_a_proof_and_only_then(physical: Physical) -> None:
 
 
 def test_a_standby_is_skipped(physical: Physical) -> None:
-    standby = physical.server.make_standby(archive_mode="off")
-    try:
-        answer = run_module("postgres_physical_backup", physical.backup_arguments(**standby.login_arguments))
-        assert (answer["verdict"], answer["changed"]) == ("skipped", False)
-    finally:
-        standby.close()
+    with PrivatePostgres() as primary:
+        standby = primary.make_standby()
+        try:
+            answer = physical.back_up(**standby.login_arguments)
+        finally:
+            standby.close()
+    assert (answer["verdict"], answer["changed"]) == ("skipped", False)
 
 
 def test_a_verification_needs_no_live_server(physical: Physical) -> None:

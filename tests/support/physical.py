@@ -142,14 +142,17 @@ class Physical:
 
     @contextlib.contextmanager
     def preserved(self) -> t.Iterator[None]:
-        """What is done to the repository meanwhile is undone at the end."""
+        """What is done to the repository meanwhile is undone at the end, new backups too."""
         copy = self.place / "copy"
         subprocess.run(["cp", "-a", str(self.repo), str(copy)], check=True)
         try:
             yield
         finally:
-            shutil.rmtree(self.repo)
-            copy.rename(self.repo)
+            # What was archived meanwhile stays: the server does not send it again.
+            shutil.rmtree(self.repo / "backup")
+            (copy / "backup").rename(self.repo / "backup")
+            subprocess.run(["cp", "-a", f"{copy}/archive/.", f"{self.repo}/archive/"], check=True)
+            shutil.rmtree(copy)
 
     def make_older(self, label: str, days: int) -> None:
         """Let the repository say that a backup was made so much earlier."""
@@ -202,7 +205,7 @@ def physical_server() -> t.Iterator[Physical]:
 
 def query_copy(answer: t.Mapping[str, t.Any], sql: str, database: str = "shop", account: str | None = None) -> str:
     """Ask a restored cluster in the words that the module told."""
-    words = [word if word != "postgres" or at < 2 else database for at, word in enumerate(answer["connect"].split())]
+    words = answer["connect"].split()
     words[words.index("-d") + 1] = database
     told = subprocess.run(
         [*words, "-X", "-At", "-c", sql], user=account, cwd="/", stdout=subprocess.PIPE, stderr=subprocess.STDOUT,

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import pwd
 import re
 import shutil
 import subprocess
@@ -144,7 +145,8 @@ class Backrest:
         return f"{' '.join([self.program, *self.options()])} archive-push %p"
 
     def _run(self, argv: list[str], command: str, timeout: int, nice: int = 0) -> Said:
-        process = spawn(argv, {**os.environ, "LC_ALL": "C"}, self.account, nice)
+        home = {"HOME": pwd.getpwuid(self.account.uid).pw_dir} if self.account else {}
+        process = spawn(argv, {**os.environ, "LC_ALL": "C", **home}, self.account, nice)
         try:
             out, err = _wait(process, command, timeout)
         finally:

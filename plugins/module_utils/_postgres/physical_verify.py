@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
+import secrets
 import time
 import typing as t
 
@@ -42,7 +43,6 @@ from .scratch import private_space, remove_leftovers
 _GROWTH = 1.1
 _LOCK_PATIENCE = 10
 _LONGEST_NOTE = 200
-_OWN_ROLE = "steward_verify"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -246,9 +246,10 @@ class _Run:
             seconds = round(time.monotonic() - began, 3)
             self._require_all_of_it(side, recovered, archived, live, report)
             side.undress()
-            side.alone(f"CREATE ROLE {_OWN_ROLE} SUPERUSER LOGIN")
+            role = f"steward_verify_{secrets.token_hex(4)}"
+            side.alone(f"CREATE ROLE {role} SUPERUSER LOGIN")
             with side.running(self.backrest.timeout):
-                prove_cluster(side.login(_OWN_ROLE), compared)
+                prove_cluster(side.login(role), compared)
         return recovered, seconds
 
     def _require_all_of_it(
