@@ -41,7 +41,7 @@ STANDARD_BYTES = 3_000_000_000
 LIMITS = {"backup_guide_ratio": 0.4, "backup_zstd_ratio": 1.15, "verify_backup_ratio": 3}
 
 OURS, GUIDE = "ours", "guide"
-#: Told beside, without a bar: it copies the files of the whole cluster, indexes too. Only where pgBackRest is installed.
+#: Told beside, without a bar: it copies the files of the whole cluster, indexes too. Where pgBackRest is installed.
 PHYSICAL = "pgbackrest"
 _LONGEST = 1800
 

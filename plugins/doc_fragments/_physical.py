@@ -21,7 +21,8 @@ options:
   config:
     description:
       - Configuration file of pgBackRest, in which its repositories and the place of the server are, and its secrets.
-      - Empty leaves the choice to pgBackRest, which takes C(/etc/pgbackrest/pgbackrest.conf) or C(/etc/pgbackrest.conf).
+      - Empty leaves the choice to pgBackRest, which takes C(/etc/pgbackrest/pgbackrest.conf) or
+        C(/etc/pgbackrest.conf).
     type: path
     default: ''
   repo:
@@ -55,11 +56,12 @@ options:
     default: ''
   preload_libraries:
     description:
-      - What the restored server has as C(shared_preload_libraries). None by default, so that nothing in it acts by itself.
-        Needed where tables or WAL cannot be read without a library.
+      - What the restored server has as C(shared_preload_libraries). None by default, so that nothing in it acts by
+        itself. Needed where tables or WAL cannot be read without a library.
     type: list
     elements: str
     default: []
 requirements:
-  - the server programs of the PostgreSQL version that the backup was made of (C(postgres), C(pg_ctl), C(pg_controldata))
+  - the server programs of the PostgreSQL version that the backup was made of (C(postgres), C(pg_ctl),
+    C(pg_controldata))
 """

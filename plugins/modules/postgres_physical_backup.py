@@ -10,10 +10,10 @@ module: postgres_physical_backup
 version_added: 0.2.0
 short_description: Back up a PostgreSQL server with pgBackRest when that is due, and watch its WAL archive
 description:
-  - Drives pgBackRest. Creates the stanza where it is missing, has C(pgbackrest check) prove that a segment of WAL gets into
-    the archive now, and makes the backup that is due, a full, a differential or an incremental one.
-  - Nothing is touched where the server does not archive to this stanza, for a backup without its WAL cannot be restored.
-    The one error names the lines to set. Settings of the server are never changed, and it is never restarted.
+  - Drives pgBackRest. Creates the stanza where it is missing, has C(pgbackrest check) prove that a segment of WAL gets
+    into the archive now, and makes the backup that is due, a full, a differential or an incremental one.
+  - Nothing is touched where the server does not archive to this stanza, for a backup without its WAL cannot be
+    restored. The one error names the lines to set. Settings of the server are never changed, and it is never restarted.
   - After a verification that failed, and after pages with a wrong checksum, a full backup is due at once.
   - Nothing that is old is removed here. M(steward.maintenance.postgres_physical_verify) does it after it has proved the
     newest backup by a restore. So backups and WAL stay while nothing is verified.
@@ -26,8 +26,8 @@ options:
     default: 7d
   diff_every:
     description:
-      - A differential backup is due when the newest full or differential one is older than this, less a tenth. Empty means
-        never.
+      - A differential backup is due when the newest full or differential one is older than this, less a tenth. Empty
+        means never.
     type: str
     default: 1d
   incr_every:
@@ -41,8 +41,8 @@ options:
     default: false
   rpo:
     description:
-      - Recovery point objective. WAL that has been out of the archive for longer is a finding, and so is a server that may
-        keep WAL out of it for longer (C(archive_timeout)). Empty means none.
+      - Recovery point objective. WAL that has been out of the archive for longer is a finding, and so is a server that
+        may keep WAL out of it for longer (C(archive_timeout)). Empty means none.
     type: str
     default: 24h
 extends_documentation_fragment:
@@ -100,8 +100,8 @@ findings:
   elements: dict
 figures:
   description:
-    - Measured numbers, with the unit in the name. C(rpo_seconds) is for how long at most committed data has been out of the
-      archive, C(archive_check_seconds) what it took to get a segment there.
+    - Measured numbers, with the unit in the name. C(rpo_seconds) is for how long at most committed data has been out
+      of the archive, C(archive_check_seconds) what it took to get a segment there.
   returned: always
   type: dict
   sample: {duration_seconds: 4.1, backup_bytes: 30123456, repository_bytes: 3912345, rpo_seconds: 12.5, backups: 1}

@@ -19,8 +19,8 @@ options:
     required: true
   settings:
     description:
-      - Sections, C(global) and those of stanzas, with their options. True and false become C(y) and C(n), a list an option that
-        stands there several times.
+      - Sections, C(global) and those of stanzas, with their options. True and false become C(y) and C(n), a list an
+        option that stands there several times.
       - A secret in here is refused.
     type: dict
     required: true
@@ -31,8 +31,8 @@ options:
     default: {}
   group:
     description:
-      - Group of the file, which may read it. Empty means that of the account that the module runs as, and where that is root,
-        the one of C(postgres).
+      - Group of the file, which may read it. Empty means that of the account that the module runs as, and where that
+        is root, the one of C(postgres).
     type: str
     default: ''
 extends_documentation_fragment:

@@ -10,19 +10,20 @@ module: postgres_physical_restore
 version_added: 0.2.0
 short_description: Restore a pgBackRest backup to a moment, into a cluster beside the live one
 description:
-  - Restores a whole cluster as it was at a moment into a directory of its own, where it stays for people to look at and to
-    take from. The live server is neither stopped nor touched.
-  - The restored server listens on a Unix socket in O(directory) only, which is closed to others but the account it runs as. The
-    settings of the original do not count in it and lie beside as C(*.original). It archives nothing, follows no subscription,
-    and no library is preloaded.
+  - Restores a whole cluster as it was at a moment into a directory of its own, where it stays for people to look at
+    and to take from. The live server is neither stopped nor touched.
+  - The restored server listens on a Unix socket in O(directory) only, which is closed to others but the account it
+    runs as. The settings of the original do not count in it and lie beside as C(*.original). It archives nothing,
+    follows no subscription, and no library is preloaded.
   - The recovery is always made, and databases are opened, whatever O(started) says. What did not come up counts as not
     restored, and nothing of it stays.
   - A second run with the same arguments finds it there. What a killed run left is removed by the next one.
-  - To put a restored cluster into the place of the live one, or tables back into a database, is for people to do; see the page
-    C(docs/physical_backups.md) of the collection.
+  - To put a restored cluster into the place of the live one, or tables back into a database, is for people to do; see
+    the page C(docs/physical_backups.md) of the collection.
 options:
   directory:
-    description: Absolute path of an empty or missing directory. Its path must be short, for a Unix socket is made in it.
+    description: Absolute path of an empty or missing directory. Its path must be short, for a Unix socket is made in
+      it.
     type: path
     required: true
   target_type:
@@ -33,10 +34,10 @@ options:
     default: latest
   target:
     description:
-      - The moment in UTC like V(2026-11-23T05:13:39Z), a fraction of the second may follow; the number of a transaction; the name
-        of a restore point; or a place in the WAL.
-      - For a moment or a place in the WAL, pgBackRest chooses the newest backup that ended before. For a transaction or a name,
-        it takes the newest backup, so O(backup) must name one that is old enough.
+      - The moment in UTC like V(2026-11-23T05:13:39Z), a fraction of the second may follow; the number of a
+        transaction; the name of a restore point; or a place in the WAL.
+      - For a moment or a place in the WAL, pgBackRest chooses the newest backup that ended before. For a transaction
+        or a name, it takes the newest backup, so O(backup) must name one that is old enough.
     type: str
     default: ''
   target_inclusive:

@@ -10,22 +10,22 @@ module: postgres_physical_verify
 version_added: 0.2.0
 short_description: Prove the newest pgBackRest backup by a restore and a recovery, then remove the old ones
 description:
-  - Has C(pgbackrest verify) read the repository, restores the newest backup into a directory of its own, has a throwaway
-    server replay all WAL of the archive, and looks at what came back. Every database is opened and every table read. Where
-    the extension amcheck is installed, the structure of every B-tree index is checked too, and from PostgreSQL 14 on every
-    table with its TOAST.
-  - A recovery ends without an error where a segment of WAL is missing. So it is compared with how far the archive goes. Where
-    the server can be asked, it ends a segment first (C(pgbackrest check)), and all that it had committed until then must
-    come back.
-  - Success is noted beside the backup as its annotation C(steward-verified), failure as C(steward-refuted). After a failure a
-    full backup is due at once.
-  - After a success, and only then, C(pgbackrest expire) removes what is older than O(retention), by pgBackRest's retention by
-    time. The proved backup always stays.
-  - The throwaway server has its own directory below O(scratch_path), no network address, and a Unix socket in a directory closed
-    to others. The settings of the original do not count in it. It archives nothing and follows no subscription, and no library
-    is preloaded. Leftovers of killed runs are removed.
-  - The verdict is V(failed) when there is no backup or when it did not come back, V(unknown) when it could not be looked
-    at, for example because a program or space is missing on this host.
+  - Has C(pgbackrest verify) read the repository, restores the newest backup into a directory of its own, has a
+    throwaway server replay all WAL of the archive, and looks at what came back. Every database is opened and every
+    table read. Where the extension amcheck is installed, the structure of every B-tree index is checked too, and from
+    PostgreSQL 14 on every table with its TOAST.
+  - A recovery ends without an error where a segment of WAL is missing. So it is compared with how far the archive
+    goes. Where the server can be asked, it ends a segment first (C(pgbackrest check)), and all that it had committed
+    until then must come back.
+  - Success is noted beside the backup as its annotation C(steward-verified), failure as C(steward-refuted). After a
+    failure a full backup is due at once.
+  - After a success, and only then, C(pgbackrest expire) removes what is older than O(retention), by pgBackRest's
+    retention by time. The proved backup always stays.
+  - The throwaway server has its own directory below O(scratch_path), no network address, and a Unix socket in a
+    directory closed to others. The settings of the original do not count in it. It archives nothing and follows no
+    subscription, and no library is preloaded. Leftovers of killed runs are removed.
+  - The verdict is V(failed) when there is no backup or when it did not come back, V(unknown) when it could not be
+    looked at, for example because a program or space is missing on this host.
   - The rows of the original are not known, so they are counted and told, not compared.
 options:
   every:
@@ -39,8 +39,8 @@ options:
     default: false
   retention:
     description:
-      - Full backups go, with all that need them, when a newer full one is older than this, in whole days. Every moment within
-        it can still be recovered to. Empty means that nothing is removed.
+      - Full backups go, with all that need them, when a newer full one is older than this, in whole days. Every moment
+        within it can still be recovered to. Empty means that nothing is removed.
     type: str
     default: 30d
   rto:
@@ -50,13 +50,14 @@ options:
   rpo:
     description:
       - Recovery point objective. Committed data that was out of the archive for longer when the verification began is a
-        finding. Where the server cannot be asked, the age of the last transaction in the copy stands for it. Empty means none.
+        finding. Where the server cannot be asked, the age of the last transaction in the copy stands for it. Empty
+        means none.
     type: str
     default: 24h
   scratch_path:
     description:
-      - Directory in which the throwaway server gets its own. It needs the space of the restored cluster and of the WAL that
-        is replayed in it.
+      - Directory in which the throwaway server gets its own. It needs the space of the restored cluster and of the WAL
+        that is replayed in it.
       - The account of O(run_as) must be able to reach it. Its path must be short, for a Unix socket is made in it.
     type: path
     default: /var/tmp
@@ -115,7 +116,8 @@ summary:
   returned: always
   type: str
   sample: >-
-    backup 20261123-051339F restored and recovered in 9.1 s and looked at: 3 databases, 9 tables, 120 rows; 0 old backups removed
+    backup 20261123-051339F restored and recovered in 9.1 s and looked at: 3 databases, 9 tables, 120 rows; 0 old
+    backups removed
 reason:
   description: Why the backup was refuted or could not be verified, naming the file, the segment or the program.
   returned: always
@@ -128,15 +130,17 @@ findings:
   elements: dict
 figures:
   description:
-    - Measured numbers, with the unit in the name. C(restore_seconds), from the first file to the end of the recovery, is
-      evidence for the RTO, C(rpo_seconds) for the RPO. C(replay_seconds) is the part of the recovery in it,
+    - Measured numbers, with the unit in the name. C(restore_seconds), from the first file to the end of the recovery,
+      is evidence for the RTO, C(rpo_seconds) for the RPO. C(replay_seconds) is the part of the recovery in it,
       C(repository_seconds) what C(pgbackrest verify) took.
   returned: always
   type: dict
-  sample: {duration_seconds: 15.8, restore_seconds: 9.1, replay_seconds: 1.2, repository_seconds: 2.1, rpo_seconds: 12.5}
+  sample: {duration_seconds: 15.8, restore_seconds: 9.1, replay_seconds: 1.2, repository_seconds: 2.1, rpo_seconds:
+  12.5}
 coverage:
   description:
-    - Proofs that were made, of those that should be; two for each database, the reading and the check of its structures.
+    - Proofs that were made, of those that should be; two for each database, the reading and the check of its
+      structures.
   returned: always
   type: dict
   sample: {looked: 6, of: 6}

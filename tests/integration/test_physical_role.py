@@ -1,8 +1,8 @@
 # Copyright (c) 2026, The steward.maintenance authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The role backup with the engine pgbackrest, in plays as a user writes them: an encrypted repository in a bucket, behind
-TLS, of which the two secrets show nowhere, even at -vvv."""
+"""The role backup with the engine pgbackrest, in plays as a user writes them: an encrypted repository in a bucket,
+behind TLS, of which the two secrets show nowhere, even at -vvv."""
 
 from __future__ import annotations
 
@@ -77,8 +77,8 @@ def entries(*names: str) -> list[dict[str, t.Any]]:
     tasks: list[dict[str, t.Any]] = []
     for name in names:
         tasks.append({"ansible.builtin.include_role": {"name": "steward.maintenance.backup", "tasks_from": name}})
-        words = f"RESULT {name} {{{{ backup_result.verdict }}}} {{{{ backup_result.changed }}}} {{{{ backup_result.figures }}}}"
-        tasks.append({"ansible.builtin.debug": {"msg": words}})
+        words = "{{ backup_result.verdict }} {{ backup_result.changed }} {{ backup_result.figures }}"
+        tasks.append({"ansible.builtin.debug": {"msg": f"RESULT {name} {words}"}})
     return tasks
 
 
@@ -116,7 +116,7 @@ def test_a_second_run_changes_nothing(play: Play) -> None:
     assert "RESULT verify ok False" in told
 
 
-def test_a_store_that_refuses_does_not_give_the_secrets_away(physical: Physical, bucket: Bucket, play: Play) -> None:
+def test_a_wrong_passphrase_does_not_give_the_secrets_away(play: Play) -> None:
     secrets = {"vault_key": RIGHT, "vault_pass": f"{WRONG}-other"}
     (play.directory / "wrong.yml").write_text(yaml.safe_dump(secrets))
     try:

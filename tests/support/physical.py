@@ -40,7 +40,8 @@ class Physical:
         self.config = place / "pgbackrest.conf"
         self.scratch = place / "scratch"
         archive = f"pgbackrest --config={self.config} --stanza={STANZA} archive-push %p"
-        self.server = PrivatePostgres(settings={"archive_mode": "on", "archive_command": archive, "wal_level": "replica"})
+        settings = {"archive_mode": "on", "archive_command": archive, "wal_level": "replica"}
+        self.server = PrivatePostgres(directory=place / "server", settings=settings)
         for name in ("repo", "log", "lock", "scratch", "tablespace"):
             self.server._own(place / name)
         self.configure()
@@ -186,10 +187,16 @@ def _with_checksum(lines: t.Sequence[str]) -> str:
     return re.sub(r'backrest-checksum="[0-9a-f]+"', f'backrest-checksum="{checksum}"', text)
 
 
+def _in_memory() -> str | None:
+    shared = pathlib.Path("/dev/shm")
+    return str(shared) if shared.is_dir() and shutil.disk_usage(shared).free > 2**30 else None
+
+
 @contextlib.contextmanager
 def physical_server() -> t.Iterator[Physical]:
     """A running server with the database shop, a tablespace and an empty repository."""
-    place = pathlib.Path(tempfile.mkdtemp(prefix="steward-pb-"))
+    # pgBackRest has each of a thousand files on the disk: in memory, all of it takes a third of the time.
+    place = pathlib.Path(tempfile.mkdtemp(prefix="steward-pb-", dir=_in_memory()))
     place.chmod(0o755)
     try:
         physical = Physical(place)

@@ -30,6 +30,9 @@ FROM pg_stat_archiver a"""
 
 _WAITING = "SELECT count(*) FROM pg_ls_archive_statusdir() WHERE name ~ '^[0-9A-F]{24}[.]ready$'"
 
+#: The finding that a segment that gets into the archive takes away.
+FAILING = "archive-failing"
+
 #: A segment that was just begun holds its own header and nothing else.
 _HEADER_BYTES = 40
 _SEGMENT = re.compile(r"([0-9A-F]{8})([0-9A-F]{8})([0-9A-F]{8})")
@@ -80,7 +83,8 @@ def look(conn: t.Any) -> Archiver:
         if exc.connection_lost:
             raise
         waiting = None  # only pg_monitor and superusers may list that directory
-    return Archiver(*row[:10], position=lsn(row[10]), system_identifier=row[11], waiting=waiting)
+    told: tuple[t.Any, ...] = (*row[:10], lsn(row[10]), row[11], waiting)
+    return Archiver(*told)
 
 
 def lsn(text: str) -> int:
@@ -107,7 +111,7 @@ def why_no_archiving(archiver: Archiver, stanza: str, wanted: str) -> str:
     """Why the server's WAL cannot get into the archive of this stanza, with the lines that change it; else nothing."""
     lines = f"set in postgresql.conf:  archive_mode = on  and  archive_command = '{wanted}'"
     if archiver.mode == "off":
-        return f"archive_mode is off, so no WAL is archived: {lines}  and restart the server (it needs one for archive_mode)"
+        return f"archive_mode is off, so no WAL is archived: {lines}  and restart the server, which archive_mode needs"
     if archiver.library:
         return (
             f"archive_library is {archiver.library!r}, so archive_command does not count and no WAL gets to pgBackRest:"
@@ -142,10 +146,12 @@ def findings(archiver: Archiver, place: str, rpo: int) -> list[Finding]:
             f" {archiver.failed_wal}{waiting}; it failed {archiver.failed_count} times"
         )
         action = "read the server's log for what pgbackrest archive-push said; pg_wal grows until it succeeds"
-        found.append(Finding("archive-failing", "critical", place, message, archiver.failed_count, 0, action))
+        found.append(Finding(FAILING, "critical", place, message, archiver.failed_count, 0, action))
     if archiver.waiting is None:
         message = "how many segments wait for the archiver could not be looked at: the role may not list the directory"
-        found.append(Finding("archive-unseen", "low", place, message, action="GRANT pg_monitor TO the role that logs in"))
+        found.append(
+            Finding("archive-unseen", "low", place, message, action="GRANT pg_monitor TO the role that logs in")
+        )
     if rpo and not 0 < archiver.timeout <= rpo:
         now = "0, which is never" if not archiver.timeout else format_duration(archiver.timeout)
         message = (

@@ -15,7 +15,6 @@ import re
 import shutil
 import subprocess
 import time
-import typing as t
 
 from .._core.durations import format_duration
 from .._core.suggest import InputError
@@ -154,7 +153,9 @@ class Backrest:
         messages = _messages(err)
         if process.returncode:
             errors = [text for kind, text in messages if kind != "WARN"] or [text for _kind, text in _messages(out)]
-            raise BackrestFailed(command, process.returncode, "; ".join(errors) or one_line(err) or one_line(out[-2000:]))
+            raise BackrestFailed(
+                command, process.returncode, "; ".join(errors) or one_line(err) or one_line(out[-2000:])
+            )
         return Said(out, tuple(text for kind, text in messages if kind == "WARN"))
 
 

@@ -19,7 +19,7 @@ from .._core.sizes import format_size
 from .._core.suggest import InputError
 from .backup import diff_of
 from .connection import Login, PostgresError, connect, is_standby, one_line
-from .physical_archive import Archiver, figures, findings, look, why_no_archiving
+from .physical_archive import FAILING, Archiver, figures, findings, look, why_no_archiving
 from .physical_backrest import Backrest
 from .physical_plan import Due, Schedule, choose
 from .physical_stanza import PhysicalBackup, Stanza, read_stanza
@@ -113,6 +113,8 @@ class _Run:
         began = time.monotonic()
         # It ends a segment of WAL and waits until that is in the archive: the one proof that archiving works now.
         self.backrest.run("check")
+        # What failed before is over: until there was a stanza, for example, each attempt failed.
+        self.findings = [finding for finding in self.findings if finding.id != FAILING]
         told = {**figures(archiver), "archive_check_seconds": round(time.monotonic() - began, 3)}
         return self._nothing_to_do(stanza, told) if due is None else self._make(stanza, due, told)
 
@@ -176,10 +178,16 @@ class _Run:
 
     def _tell(self, backup: PhysicalBackup, warnings: t.Sequence[str]) -> None:
         if backup.has_page_errors:
-            message = "pages of the server's files have a wrong checksum: the damage is in the server, and in the backup"
-            action = f"pgbackrest info --set={backup.label} names the files; look at the disk, and keep the older backups"
+            message = (
+                "pages of the server's files have a wrong checksum: the damage is in the server, and in the backup"
+            )
+            action = (
+                f"pgbackrest info --set={backup.label} names the files; look at the disk, and keep the older backups"
+            )
             self.findings.append(Finding("backup-page-checksum", "critical", backup.label, message, action=action))
         for words in warnings:
+            if "-retention-full" in words:
+                continue  # what is removed, and when, is said to pgbackrest expire after a proof
             action = "read the log of pgBackRest"
             self.findings.append(Finding("backup-warning", "low", backup.label, words, action=action))
 

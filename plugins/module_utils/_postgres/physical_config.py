@@ -26,9 +26,7 @@ _MASK = "********"
 _SECTION = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*(?::[a-z-]+)?")
 _OPTION = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*")
 #: Options whose value is a secret: keys, tokens and passphrases, not the paths of files with them.
-_SECRET = re.compile(
-    r"repo\d+-(?:cipher-pass|s3-key-secret|s3-token|azure-key|sftp-private-key-passphrase|gcs-token)"
-)
+_SECRET = re.compile(r"repo\d+-(?:cipher-pass|s3-key-secret|s3-token|azure-key|sftp-private-key-passphrase|gcs-token)")
 #: What is not shown either, although it may stand among the settings.
 _MASKED = rf"(?:{_SECRET.pattern}|repo\d+-s3-key)"
 _NOTE = "# Written by steward.maintenance; what is changed here by hand is overwritten by its next run.\n"
@@ -42,7 +40,9 @@ def compose(settings: t.Mapping[str, t.Any], secrets: t.Mapping[str, t.Any]) -> 
     :raises InputError: naming the key, the value where it is no secret, and what would be right.
     """
     if not settings:
-        raise InputError('settings is empty: give sections with options, like {"global": {"repo1-path": "/srv/backup"}}')
+        raise InputError(
+            'settings is empty: give sections with options, like {"global": {"repo1-path": "/srv/backup"}}'
+        )
     sections: dict[str, list[str]] = {"global": []}
     for section, options in settings.items():
         if not _SECTION.fullmatch(str(section)):
@@ -61,7 +61,7 @@ def compose(settings: t.Mapping[str, t.Any], secrets: t.Mapping[str, t.Any]) -> 
             raise InputError(f"secrets: {name} must be a text of one line (its value is not shown)")
         sections["global"].append(f"{name}={value}")
     return _NOTE + "".join(
-        "\n[{0}]\n{1}".format(section, "".join(f"{line}\n" for line in lines)) for section, lines in sections.items()
+        f"\n[{section}]\n" + "".join(f"{line}\n" for line in lines) for section, lines in sections.items()
     )
 
 
@@ -137,7 +137,9 @@ def write(path: str, text: str, gid: int) -> None:
     except FileExistsError:
         pass
     except FileNotFoundError:
-        raise InputError(f"path is {path!r}: there is no directory {os.path.dirname(directory)}; make it first") from None
+        raise InputError(
+            f"path is {path!r}: there is no directory {os.path.dirname(directory)}; make it first"
+        ) from None
     descriptor, temporary = tempfile.mkstemp(prefix=f".{os.path.basename(path)}.", dir=directory)
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as handle:
@@ -165,7 +167,11 @@ def configure(
     try:
         gid = group_id(group)
         if is_as_wanted(path, text, gid):
-            return ok_or_findings(f"the configuration of pgBackRest in {path} is as it should be", (), {}, 1, 1), False, {}
+            return (
+                ok_or_findings(f"the configuration of pgBackRest in {path} is as it should be", (), {}, 1, 1),
+                False,
+                {},
+            )
         diff = {"before": masked(read(path)), "after": masked(text)}
         if not check:
             write(path, text, gid)

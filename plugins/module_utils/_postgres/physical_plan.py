@@ -61,9 +61,7 @@ class Due:
     why: str
 
 
-def choose(
-    backups: t.Sequence[PhysicalBackup], schedule: Schedule, force: bool, now: datetime.datetime
-) -> Due | None:
+def choose(backups: t.Sequence[PhysicalBackup], schedule: Schedule, force: bool, now: datetime.datetime) -> Due | None:
     """What is due, or nothing.
 
     :param backups: those of the present server, oldest first.

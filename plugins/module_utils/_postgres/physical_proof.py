@@ -25,7 +25,8 @@ SELECT datname, datallowconn FROM pg_database WHERE datname <> 'template0' AND d
 _HEAPS = """
 SELECT n.nspname, c.relname, c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 JOIN pg_am a ON a.oid = c.relam
-WHERE c.relkind IN ('r', 'm') AND c.relpersistence = 'p' AND a.amname = 'heap' AND n.nspname !~ '^pg_temp' ORDER BY 1, 2"""
+WHERE c.relkind IN ('r', 'm') AND c.relpersistence = 'p' AND a.amname = 'heap' AND n.nspname !~ '^pg_temp'
+ORDER BY 1, 2"""
 
 
 def prove_cluster(login: Login, compared: Compared) -> None:
@@ -84,7 +85,7 @@ def _check_heaps(conn: t.Any, database: str) -> None:
     )[0]
     query(conn, "ALTER EXTENSION amcheck UPDATE")
     for owner, table, oid in query(conn, _HEAPS):
-        sql = f"SELECT blkno, msg FROM {quote(schema)}.verify_heapam(%s::oid::regclass, true, true) LIMIT 1"
+        sql = f"SELECT blkno, msg FROM {quote(schema)}.verify_heapam(%s::oid::regclass, true, true) LIMIT 1"  # noqa: S608 - quoted
         wrong = query(conn, sql, (oid,))
         if wrong:
             block, message = wrong[0]

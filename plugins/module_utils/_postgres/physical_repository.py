@@ -5,8 +5,8 @@
 
 Note that this module util is PRIVATE to the collection. It can have breaking changes at any time.
 
-It ends with status 0 whatever it found, and says nothing of a segment that is missing; but its details name each unbroken
-range of segments.
+It ends with status 0 whatever it found, and says nothing of a segment that is missing; but its details name each
+unbroken range of segments.
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ from .connection import PostgresError, one_line
 from .physical_backrest import Backrest
 
 _STATUS = re.compile(r"^\s*status: (\w+)", re.MULTILINE)
-_BACKUP = re.compile(r"^\s*backup: (\S+), status: ([^,]+), .*?\n((?:\s+(?:missing|checksum|size|other).*\n?)?)", re.MULTILINE)
+_BACKUP = re.compile(
+    r"^\s*backup: (\S+), status: ([^,]+), .*?\n((?:\s+(?:missing|checksum|size|other).*\n?)?)", re.MULTILINE
+)
 _ARCHIVE = re.compile(r"^\s*archiveId: (\S+), total WAL checked: (\d+), total valid WAL: (\d+)", re.MULTILINE)
 _RANGE = re.compile(r"archiveId: (\S+), wal start: ([0-9A-F]{24}), wal stop: ([0-9A-F]{24})")
 _DAMAGED_FILE = re.compile(r"(?:INFO|WARN): (.*'[^']+'.*)$", re.MULTILINE)
@@ -69,7 +71,9 @@ class Report:
             found.append(Finding("archive-gap", "high", "archive", message, len(self.gaps), 0, action))
         if not self.is_ok and not self.wrong and not self.bad_wal:
             message = f"pgbackrest verify says that the repository is not sound: {one_line(self.text[-500:])}"
-            found.append(Finding("backup-repository", "high", "repository", message, action="run pgbackrest verify by hand"))
+            found.append(
+                Finding("backup-repository", "high", "repository", message, action="run pgbackrest verify by hand")
+            )
         return found
 
 

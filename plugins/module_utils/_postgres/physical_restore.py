@@ -29,7 +29,7 @@ from .backup_plan import require_space
 from .connection import PostgresError, connect, one_line, query
 from .durable import Busy, lock, remove_tree
 from .physical_backrest import Backrest
-from .physical_side import PORT, RecoveryFailed, Recovered, SideCluster
+from .physical_side import PORT, Recovered, RecoveryFailed, SideCluster
 from .physical_stanza import PhysicalBackup, Stanza, read_stanza
 from .physical_target import Target
 from .physical_verify import needed_bytes
@@ -59,11 +59,15 @@ class Settings:
         """:raises InputError: for a directory that cannot be meant."""
         place = os.path.realpath(self.directory)
         if not os.path.isabs(self.directory) or place == "/":
-            raise InputError(f"directory is {self.directory!r}: give the absolute path of an empty or missing directory")
+            raise InputError(
+                f"directory is {self.directory!r}: give the absolute path of an empty or missing directory"
+            )
         above = os.path.dirname(place)
         while True:
             if os.path.exists(os.path.join(above, "PG_VERSION")):
-                raise InputError(f"directory is {self.directory!r}: it lies in the data directory {above}; choose another")
+                raise InputError(
+                    f"directory is {self.directory!r}: it lies in the data directory {above}; choose another"
+                )
             if above == "/":
                 return
             above = os.path.dirname(above)
@@ -91,7 +95,9 @@ def restore(backrest: Backrest, settings: Settings, check: bool, outcome: Outcom
         backrest.require()
         stanza = read_stanza(backrest)
         if stanza.wrong or not stanza.backups:
-            wrong = stanza.wrong or f"there is no backup of the stanza {backrest.stanza!r} in repository {backrest.repo}"
+            wrong = (
+                stanza.wrong or f"there is no backup of the stanza {backrest.stanza!r} in repository {backrest.repo}"
+            )
             raise PostgresError(wrong)
         if settings.backup:
             refuse_unknown("backup: there is no backup %s", settings.backup, stanza.labels())
@@ -162,9 +168,10 @@ class _Run:
         state = self._state()
         strangers = [name for name in names if name not in _OURS and not name.startswith(".s.PGSQL.")]
         if not state or (strangers and not state.get("finished")):
+            named = ", ".join(sorted(names)[:3])
             raise InputError(
-                f"directory is {self.settings.directory!r}: it is not empty ({', '.join(sorted(names)[:3])}); nothing in it"
-                " was touched: give an empty or a missing one"
+                f"directory is {self.settings.directory!r}: it is not empty ({named}); nothing in it was touched: give an"
+                " empty or a missing one"
             )
         return state
 
@@ -244,7 +251,9 @@ class _Run:
         if settings.started:
             self._start(role)
         figures = {"restore_seconds": round(seconds, 3), "databases": databases, "restored_bytes": size}
-        found = [Finding("backup-warning", "low", label, words, action="read the log of pgBackRest") for words in warnings]
+        found = [
+            Finding("backup-warning", "low", label, words, action="read the log of pgBackRest") for words in warnings
+        ]
         last = ""
         if recovered.last_transaction:
             last = f"; the last transaction in it is of {write_time(recovered.last_transaction)}"

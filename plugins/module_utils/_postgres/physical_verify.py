@@ -5,8 +5,8 @@
 
 Note that this module util is PRIVATE to the collection. It can have breaking changes at any time.
 
-``pgbackrest verify`` says that the repository holds what was written to it, not that a cluster comes back (pgbackrest#2139).
-So both are done, and only then what is old goes.
+``pgbackrest verify`` says that the repository holds what was written to it, not that a cluster comes back
+(pgbackrest#2139). So both are done, and only then what is old goes.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from .backup_plan import due_after, require_space
 from .connection import Login, PostgresError, connect, is_standby, one_line
 from .durable import Busy, lock
 from .objectives import missed_objectives
-from .physical_archive import Archiver, findings, look, segment_number
+from .physical_archive import FAILING, Archiver, findings, look, segment_number
 from .physical_backrest import Backrest, BackrestFailed
 from .physical_backup import describe, require_same_server
 from .physical_expiry import expire
 from .physical_proof import prove_cluster
 from .physical_repository import Report, verify_repository
-from .physical_side import RecoveryFailed, Recovered, SideCluster
+from .physical_side import Recovered, RecoveryFailed, SideCluster
 from .physical_stanza import REFUTED, RESTORE_SECONDS, VERIFIED, PhysicalBackup, Stanza, note, read_stanza
 from .physical_target import Target
 from .processes import give_way_at_the_disk
@@ -129,13 +129,13 @@ def why_due(backups: t.Sequence[PhysicalBackup], settings: Settings) -> str:
     if not proofs:
         return "no backup was ever verified"
     age = (utc_now() - max(proofs)).total_seconds()
-    return f"the last verification is {format_duration(abs(age))} old" if not 0 <= age < due_after(settings.every) else ""
+    return (
+        f"the last verification is {format_duration(abs(age))} old" if not 0 <= age < due_after(settings.every) else ""
+    )
 
 
 class _Run:
-    def __init__(
-        self, login: Login, backrest: Backrest, settings: Settings, stanza: Stanza, outcome: Outcome
-    ) -> None:
+    def __init__(self, login: Login, backrest: Backrest, settings: Settings, stanza: Stanza, outcome: Outcome) -> None:
         self.login = login
         self.backrest = backrest
         self.settings = settings
@@ -208,7 +208,9 @@ class _Run:
         finally:
             conn.close()
         require_same_server(self.stanza, archiver, self.backrest.stanza)
-        self.findings += [one for one in findings(archiver, self.login.place, self.settings.rpo) if one.id != "backup-rpo"]
+        self.findings += [
+            one for one in findings(archiver, self.login.place, self.settings.rpo) if one.id != "backup-rpo"
+        ]
         try:
             self.backrest.run("check")
         except PostgresError as exc:
@@ -216,6 +218,7 @@ class _Run:
             action = "look at archive_command, the server's log and the repository: nothing newer can be recovered"
             self.findings.append(Finding("archive-check", "critical", self.login.place, message, action=action))
             return Live(archiver)
+        self.findings = [finding for finding in self.findings if finding.id != FAILING]
         return Live(archiver, archiver.position)
 
     def _restore(
@@ -265,8 +268,8 @@ class _Run:
             reached = f"{recovered.position >> 32:X}/{recovered.position & 0xFFFFFFFF:X}"
             gap = f" ({report.gap_words})" if report.gap_words else ""
             raise Refuted(
-                f"the recovery ended at {reached}, but the archive goes up to segment {archived}: WAL between is missing"
-                f" or damaged{gap}"
+                f"the recovery ended at {reached}, but the archive goes up to segment {archived}: WAL between is"
+                f" missing or damaged{gap}"
             )
         if recovered.position < live.must_reach:
             raise Refuted("what the server had committed when the verification began did not come back")

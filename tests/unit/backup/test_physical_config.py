@@ -13,7 +13,11 @@ import typing as t
 import pytest
 
 from ansible_collections.steward.maintenance.plugins.module_utils._core.suggest import InputError
-from ansible_collections.steward.maintenance.plugins.module_utils._postgres.physical_config import compose, configure, masked
+from ansible_collections.steward.maintenance.plugins.module_utils._postgres.physical_config import (
+    compose,
+    configure,
+    masked,
+)
 
 SETTINGS = {
     "global": {"repo1-path": "/srv/b", "start-fast": True, "process-max": 2, "repo1-s3-verify-tls": False},

@@ -12,10 +12,21 @@ import pytest
 
 from ansible_collections.steward.maintenance.plugins.module_utils._core.suggest import InputError
 from ansible_collections.steward.maintenance.plugins.module_utils._postgres.connection import PostgresError
-from ansible_collections.steward.maintenance.plugins.module_utils._postgres.physical_backrest import Backrest, BackrestFailed, _messages
-from ansible_collections.steward.maintenance.plugins.module_utils._postgres.physical_plan import Schedule, choose, whole_days
+from ansible_collections.steward.maintenance.plugins.module_utils._postgres.physical_backrest import (
+    Backrest,
+    BackrestFailed,
+    _messages,
+)
+from ansible_collections.steward.maintenance.plugins.module_utils._postgres.physical_plan import (
+    Schedule,
+    choose,
+    whole_days,
+)
 from ansible_collections.steward.maintenance.plugins.module_utils._postgres.physical_repository import report_from
-from ansible_collections.steward.maintenance.plugins.module_utils._postgres.physical_stanza import PhysicalBackup, stanza_from
+from ansible_collections.steward.maintenance.plugins.module_utils._postgres.physical_stanza import (
+    PhysicalBackup,
+    stanza_from,
+)
 from ansible_collections.steward.maintenance.plugins.module_utils._postgres.physical_target import Target
 
 NOW = datetime.datetime(2026, 11, 23, 12, 0, tzinfo=datetime.timezone.utc)
@@ -50,9 +61,7 @@ def backup(kind: str, hours: float, **more: t.Any) -> PhysicalBackup:
         ([backup("full", 0.5), backup("incr", -5)], Schedule(), False, None),
     ],
 )
-def test_the_kind_that_is_due(
-    backups: list[PhysicalBackup], schedule: Schedule, force: bool, kind: str | None
-) -> None:
+def test_the_kind_that_is_due(backups: list[PhysicalBackup], schedule: Schedule, force: bool, kind: str | None) -> None:
     due = choose(backups, schedule, force, NOW)
     assert (due.kind if due else None) == kind
     assert due is None or due.why
