@@ -25,7 +25,7 @@ from .processes import Account, spawn, stop
 OLDEST = (2, 41)
 
 #: What pgBackRest ends with when it read something from the repository that is not what was written there.
-_DAMAGED = {
+DAMAGED = {
     25: "an assertion failed",
     26: "a checksum differs",
     28: "a file is not valid",
@@ -55,7 +55,7 @@ class BackrestFailed(PostgresError):
     @property
     def is_damage(self) -> bool:
         """Whether the repository is to blame, and not this host, the network or the configuration."""
-        return self.code in _DAMAGED
+        return self.code in DAMAGED and "no space left on device" not in str(self).lower()
 
 
 @dataclasses.dataclass(frozen=True)

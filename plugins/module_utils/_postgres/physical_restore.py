@@ -170,8 +170,8 @@ class _Run:
         if not state or (strangers and not state.get("finished")):
             named = ", ".join(sorted(names)[:3])
             raise InputError(
-                f"directory is {self.settings.directory!r}: it is not empty ({named}); nothing in it was touched: give an"
-                " empty or a missing one"
+                f"directory is {self.settings.directory!r}: it is not empty ({named}); nothing in it was touched: give"
+                " an empty or a missing one"
             )
         return state
 

@@ -27,7 +27,7 @@ import typing as t
 from .binaries import find_binary
 from .connection import Login, PostgresError, one_line
 from .physical_archive import lsn
-from .physical_backrest import Backrest
+from .physical_backrest import DAMAGED, Backrest
 from .physical_target import Target
 from .processes import Account, ProgramFailed, run, spawn, stop
 
@@ -93,15 +93,25 @@ _AS_WANTED = ("tablespace", "will be restored", "in backup manifest mapped to")
 _TOO_EARLY = "recovery ended before configured recovery target was reached"
 
 _LAST_TRANSACTION = re.compile(r"last completed transaction was at log time (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)?)")
+_FETCH_ERROR = re.compile(r"^(?:.*P\d+\s+)?ERROR: \[(\d+)\]: (.*)", re.MULTILINE)
+_FETCH_DETAIL = re.compile(r"^\s+repo\d+: .*?\[(\w+Error)\] (.*)", re.MULTILINE)
+_DAMAGE = ("AssertError", "ChecksumError", "FileInvalidError", "FileMissingError", "FileReadError", "FormatError")
 _BOOTSTRAP = re.compile(r"rolname = \"(.*)\"\t\(typeid")
 
 
 class RecoveryFailed(PostgresError):
-    """The restored cluster did not come up; the text is what its server said."""
+    """The restored cluster did not come up; the text is what its server said.
+
+    :param trouble: what kept WAL from being fetched, where the repository is not to blame.
+    """
+
+    def __init__(self, said: str, trouble: str = "") -> None:
+        super().__init__(f"{said}; {trouble}" if trouble else said)
+        self.trouble = trouble
 
     @property
     def is_hosts_fault(self) -> bool:
-        return any(words in str(self).lower() for words in _THIS_HOSTS_FAULT)
+        return bool(self.trouble) or any(words in str(self).lower() for words in _THIS_HOSTS_FAULT)
 
     @property
     def is_beyond_the_archive(self) -> bool:
@@ -115,11 +125,14 @@ class Recovered:
 
     :param position: where in the WAL it ended, as a number of bytes.
     :param last_transaction: when the last transaction that came back was committed; none where none was replayed.
+    :param trouble: what kept WAL from being fetched, where the repository is not to blame: to the server, a segment that
+        cannot be fetched is the end of the archive.
     """
 
     seconds: float
     position: int
     last_transaction: datetime.datetime | None
+    trouble: str = ""
 
 
 class SideCluster:
@@ -239,7 +252,8 @@ class SideCluster:
             seconds = time.monotonic() - began
             text = _text_of(log)
         moments = _LAST_TRANSACTION.findall(text)
-        return Recovered(seconds, self._position(), _moment(moments[-1]) if moments else None)
+        last = _moment(moments[-1]) if moments else None
+        return Recovered(seconds, self._position(), last, trouble_in(text))
 
     def bootstrap_role(self) -> str:
         """The role that every cluster has; asked in single-user mode, for which no login is needed.
@@ -277,7 +291,8 @@ class SideCluster:
         deadline = time.monotonic() + timeout
         while not self._is_ready(process.pid):
             if process.poll() is not None:
-                raise RecoveryFailed(f"the restored cluster did not come up: {_why(_text_of(log))}")
+                said = _text_of(log)
+                raise RecoveryFailed(f"the restored cluster did not come up: {_why(said)}", trouble_in(said))
             if time.monotonic() >= deadline:
                 raise PostgresError(f"the restored cluster was not up after {round(timeout)} s; it was ended")
             time.sleep(_LOOK_SECONDS)
@@ -340,6 +355,14 @@ def _lines(settings: t.Mapping[str, str]) -> str:
 def _text_of(log: t.Any) -> str:
     log.seek(0)
     return str(log.read().decode("utf-8", "replace"))
+
+
+def trouble_in(text: str) -> str:
+    """What pgBackRest said in a server's log when it could not fetch a segment, and not for damage."""
+    # What happened to each copy of the segment stands below, by the name of the error.
+    details = [words for kind, words in _FETCH_DETAIL.findall(text) if kind not in _DAMAGE]
+    errors = [words for code, words in _FETCH_ERROR.findall(text) if int(code) not in DAMAGED]
+    return f"pgbackrest archive-get: {one_line((details + errors)[0])}" if details or errors else ""
 
 
 def _why(text: str) -> str:

@@ -264,7 +264,10 @@ class _Run:
         """
         segment_bytes = int(side.control()["Bytes per WAL segment"])
         last = segment_number(archived, segment_bytes)
-        if last is not None and recovered.position <= last * segment_bytes:
+        too_early = last is not None and recovered.position <= last * segment_bytes
+        if recovered.trouble and (too_early or recovered.position < live.must_reach):
+            raise PostgresError(f"the recovery ended too early: {recovered.trouble}")
+        if too_early:
             reached = f"{recovered.position >> 32:X}/{recovered.position & 0xFFFFFFFF:X}"
             gap = f" ({report.gap_words})" if report.gap_words else ""
             raise Refuted(

@@ -23,6 +23,10 @@ from ansible_collections.steward.maintenance.plugins.module_utils._postgres.phys
     whole_days,
 )
 from ansible_collections.steward.maintenance.plugins.module_utils._postgres.physical_repository import report_from
+from ansible_collections.steward.maintenance.plugins.module_utils._postgres.physical_side import (
+    RecoveryFailed,
+    trouble_in,
+)
 from ansible_collections.steward.maintenance.plugins.module_utils._postgres.physical_stanza import (
     PhysicalBackup,
     stanza_from,
@@ -250,3 +254,18 @@ def test_targets_without_a_value() -> None:
 def test_targets_that_cannot_be_meant(kind: str, value: str) -> None:
     with pytest.raises(InputError, match="target is"):
         Target(kind, value)
+
+
+def test_a_segment_that_cannot_be_fetched_is_not_always_the_fault_of_the_repository() -> None:
+    """To the server, it is the end of the archive."""
+    log = "2026-11-23 LOG:  starting\nERROR: [{}]: unable to get it{}\n2026-11-23 LOG:  redo done at 0/5000148\n"
+    copy = ":\n       repo1: 15-1/0000000100000000/000000010000000000000002-48.gz [{}] {}"
+    full = trouble_in(log.format("042", copy.format("FileWriteError", "unable to write '/x'")))
+    assert full == "pgbackrest archive-get: unable to write '/x'"
+    assert trouble_in(log.format("049", "")) == "pgbackrest archive-get: unable to get it"
+    assert trouble_in(log.format("042", copy.format("ChecksumError", "another one"))) == ""
+    assert trouble_in("LOG:  redo done at 0/5000148") == ""
+    no_checkpoint = "FATAL: could not locate required checkpoint record"
+    assert RecoveryFailed(no_checkpoint, full).is_hosts_fault
+    assert not RecoveryFailed(no_checkpoint).is_hosts_fault
+    assert RecoveryFailed('FATAL: could not access file "x"').is_hosts_fault
