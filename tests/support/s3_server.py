@@ -9,7 +9,6 @@ import contextlib
 import os
 import re
 import signal
-import ssl
 import subprocess
 import sys
 import tempfile
@@ -37,21 +36,16 @@ def without_credentials() -> dict[str, str]:
 
 
 class S3Server:
-    """Use as a context manager. `client` is a plain boto3 client that looks at the server from outside.
+    """Use as a context manager. `client` is a plain boto3 client that looks at the server from outside."""
 
-    :param tls: with a certificate that nobody vouches for.
-    """
-
-    def __init__(self, tls: bool = False) -> None:
+    def __init__(self) -> None:
         self.port = free_port()
-        self._options = ["--ssl"] if tls else []
-        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self.port}"
+        self.url = f"http://127.0.0.1:{self.port}"
         self._process: subprocess.Popen[bytes] | None = None
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 (closed by __exit__)
 
     def __enter__(self) -> S3Server:
         command = [sys.executable, "-m", "moto.server", "--host", "127.0.0.1", "--port", str(self.port)]
-        command += self._options
         environment = {**without_credentials(), "S3_UPLOAD_PART_MIN_SIZE": str(LEAST_PART)}
         self._process = subprocess.Popen(
             ["timeout", "--kill-after=5", str(_LONGEST_LIFE), *command],
@@ -79,8 +73,7 @@ class S3Server:
 
     def _answers(self) -> bool:
         try:
-            anyone = ssl._create_unverified_context()  # noqa: S323 (nobody vouches for it)
-            with urllib.request.urlopen(f"{self.url}/moto-api/", timeout=5, context=anyone):  # noqa: S310 (our own server)
+            with urllib.request.urlopen(f"{self.url}/moto-api/", timeout=5):  # noqa: S310 (our own loopback server)
                 return True
         except urllib.error.HTTPError:
             return True

@@ -88,8 +88,11 @@ class Backrest:
             raise InputError(f"stanza is {self.stanza!r}: give its name, of letters, digits, '_', '.' and '-'")
         if not 1 <= self.repo <= 256:
             raise InputError(f"repo is {self.repo}: give the number of the repository, between 1 and 256")
-        if self.config and not os.path.isfile(self.config):
-            raise InputError(f"config is {self.config!r}: there is no such file; give pgBackRest's configuration file")
+
+    @property
+    def is_configured(self) -> bool:
+        """Whether the configuration file is there; pgBackRest's own may be missing, and then it says so itself."""
+        return not self.config or os.path.isfile(self.config)
 
     @property
     def path(self) -> str:
@@ -103,8 +106,11 @@ class Backrest:
     def require(self) -> str:
         """The version that is installed.
 
-        :raises PostgresError: when there is none, or one that is too old.
+        :raises InputError: when the configuration file is not there.
+        :raises PostgresError: when there is no pgBackRest, or one that is too old.
         """
+        if not self.is_configured:
+            raise InputError(f"config is {self.config!r}: there is no such file; give pgBackRest's configuration file")
         told = self._run([self.path, "version"], "version", _SHORT_SECONDS).text.strip()
         found = re.fullmatch(r"pgBackRest (\d+)\.(\d+)(?:\.\d+)?\S*", told)
         if not found:

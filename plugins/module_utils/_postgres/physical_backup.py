@@ -53,6 +53,8 @@ class Outcome:
 def back_up(login: Login, backrest: Backrest, settings: Settings, check: bool, outcome: Outcome) -> Result:
     """Back up what is due; whatever goes wrong is in the result."""
     try:
+        if check and not backrest.is_configured:
+            return not_configured_yet(backrest)
         version = backrest.require()
         conn = connect(login, application="backup")
         try:
@@ -190,6 +192,13 @@ class _Run:
                 continue  # what is removed, and when, is said to pgbackrest expire after a proof
             action = "read the log of pgBackRest"
             self.findings.append(Finding("backup-warning", "low", backup.label, words, action=action))
+
+
+def not_configured_yet(backrest: Backrest) -> Result:
+    """In check mode, the task before, which writes the file, has not written it."""
+    return Result(
+        "skipped", "nothing can be foretold", f"there is no {backrest.config} yet, and check mode writes none"
+    )
 
 
 def require_same_server(stanza: Stanza, archiver: Archiver, name: str) -> None:

@@ -125,8 +125,8 @@ class Recovered:
 
     :param position: where in the WAL it ended, as a number of bytes.
     :param last_transaction: when the last transaction that came back was committed; none where none was replayed.
-    :param trouble: what kept WAL from being fetched, where the repository is not to blame: to the server, a segment that
-        cannot be fetched is the end of the archive.
+    :param trouble: what kept WAL from being fetched, where the repository is not to blame: to the server, a segment
+        that cannot be fetched is the end of the archive.
     """
 
     seconds: float

@@ -29,7 +29,7 @@ from .durable import Busy, lock
 from .objectives import missed_objectives
 from .physical_archive import FAILING, Archiver, findings, look, segment_number
 from .physical_backrest import Backrest, BackrestFailed
-from .physical_backup import describe, require_same_server
+from .physical_backup import describe, not_configured_yet, require_same_server
 from .physical_expiry import expire
 from .physical_proof import prove_cluster
 from .physical_repository import Report, verify_repository
@@ -91,6 +91,8 @@ class Live:
 def verify(login: Login, backrest: Backrest, settings: Settings, check: bool, outcome: Outcome) -> Result:
     """Prove what is due; whatever goes wrong is in the result."""
     try:
+        if check and not backrest.is_configured:
+            return not_configured_yet(backrest)
         backrest.require()
         stanza = read_stanza(backrest)
         if stanza.wrong:
