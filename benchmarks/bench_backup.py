@@ -35,6 +35,8 @@ from warehouse import STANDARD_BYTES, STANDARD_ROWS, Warehouse, timed  # noqa: E
 LIMITS = {"backup_guide_ratio": 0.4, "backup_zstd_ratio": 1.15, "verify_backup_ratio": 3}
 
 OURS, GUIDE = "ours", "guide"
+#: Told beside, without a bar: it copies the files of the whole cluster, indexes too. Where pgBackRest is installed.
+PHYSICAL = "pgbackrest"
 
 
 class Bench:
@@ -81,6 +83,7 @@ class Bench:
             "zstd-pipe": f"pg_dump -Fc -Z0 | zstd -T{jobs}",
             "zstd-custom": "pg_dump -Fc --compress=zstd",
             "zstd-directory": f"pg_dump -Fd -j{jobs} --compress=zstd",
+            PHYSICAL: f"pgbackrest, full, zst, process-max={jobs}",
         }
 
     def _contenders(self) -> dict[str, t.Callable[[], float]]:
@@ -102,7 +105,29 @@ class Bench:
             sides_of["zstd-custom"] = self._shell("zstd-custom", f"{dump} -Fc --compress=zstd -f {{target}}")
             directory = f"{dump} -Fd -j{jobs} --compress=zstd -f {{target}}"
             sides_of["zstd-directory"] = self._shell("zstd-directory", directory)
+        if shutil.which(PHYSICAL):
+            sides_of[PHYSICAL] = self._physical
         return sides_of
+
+    def _physical(self) -> float:
+        """A full backup into a new repository. The server archives nothing, so the WAL is not waited for."""
+        place, server = self.scratch / "dump-pgbackrest", self.warehouse.server
+        stanza = {"pg1-path": server.data, "pg1-port": server.port, "pg1-socket-path": server.socket_dir,
+                  "pg1-user": server.superuser}  # fmt: skip
+        general = {"repo1-path": place / "repo", "log-path": place, "lock-path": place / "lock", "compress-type": "zst",
+                   "process-max": self.options.jobs, "start-fast": "y", "archive-check": "n"}  # fmt: skip
+        place.mkdir()
+        try:
+            text = [f"[{section}]\n" + "".join(f"{name}={value}\n" for name, value in options.items())
+                    for section, options in {"global": general, "bench": stanza}.items()]  # fmt: skip
+            (place / "pgbackrest.conf").write_text("".join(text))
+            command = [PHYSICAL, f"--config={place / 'pgbackrest.conf'}", "--stanza=bench"]
+            sides.run([*command, "stanza-create"], {})
+            seconds = sides.run([*command, "--type=full", "backup"], {})
+            self._note_size(PHYSICAL, place / "repo")
+        finally:
+            _remove(place)
+        return seconds
 
     def _shell(self, name: str, command: str) -> t.Callable[[], float]:
         """A side that is a command; with pipefail, so that no stage's failure is taken for speed."""
@@ -166,7 +191,7 @@ def _remove(target: pathlib.Path) -> None:
 
 
 def _options() -> argparse.Namespace:
-    names = (OURS, GUIDE, "custom", "directory", "zstd-pipe", "zstd-custom", "zstd-directory")
+    names = (OURS, GUIDE, "custom", "directory", "zstd-pipe", "zstd-custom", "zstd-directory", PHYSICAL)
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3, help="measured runs of each side")
     parser.add_argument("--jobs", type=int, default=2, help="connections at a time, on all sides")

@@ -109,6 +109,7 @@ class PrivatePostgres:
             cwd="/",
             env={**os.environ, **(env or {})},
             user=self.account,
+            group=pwd.getpwnam(self.account).pw_gid if self.account else None,
             timeout=120,
         )
         text = done.stdout.decode(errors="replace")

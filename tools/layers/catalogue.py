@@ -24,9 +24,10 @@ _DATABASE_ALONE = (
     r"test_(postgres_(bloat|collation|crew|reindex_|review_|vacuum_)|benchmarks|backup_|restore(_tables)?\.py)"
 )
 #: Backups: these on the host, and what depends on a version's programs on the oldest and the newest version as well.
-_BACKUPS = r"test_(backup|offsite|files|canary_(offsite|files)|postgres_restore)"
-#: Tests that need boto3 and an S3 server. What they test does not depend on PostgreSQL's version or on ansible-core.
-_S3 = ("mark.s3",)
+_BACKUPS = r"test_(backup|offsite|files|physical|canary_(offsite|files)|postgres_restore)"
+#: Tests that need boto3 and an S3 server, or pgBackRest. What they test does not depend on PostgreSQL's version or on
+#: ansible-core.
+_HOST_ONLY = ("mark.s3", "mark.pgbackrest")
 _MINUTE = 60
 
 
@@ -53,7 +54,7 @@ class Layer:
 
 def layers() -> list[Layer]:
     """All layers, in the order in which they are started: what is over soon, then what takes longest."""
-    host = (system.GIT, system.POSTGRES, system.AGE, system.ZSTD, system.PROMTOOL, system.CHROMIUM)
+    host = (system.GIT, system.POSTGRES, system.PGBACKREST, system.AGE, system.ZSTD, system.PROMTOOL, system.CHROMIUM)
     boxes = tuple(system.containers())
     scenario = os.environ.get("SCENARIO", "")
     integration = (*_PYTEST, "tests/integration")
@@ -110,14 +111,14 @@ def _older_core(
 
 def _core_tests() -> list[str]:
     """What can depend on ansible-core: pages in a browser, promtool's judgement and what PostgreSQL does do not."""
-    elsewhere = _elsewhere("promtool", "browser", *_S3)
+    elsewhere = _elsewhere("promtool", "browser", *_HOST_ONLY)
     database = [name for name in _integration_tests() if re.search(_DATABASE_ALONE, name)]
     return ["tests/integration", *(f"--ignore={name}" for name in sorted({*elsewhere, *database}))]
 
 
 def _playbook_tests() -> list[str]:
     """For a core between two others on which all that can depend on it is run: what its own programs do."""
-    names = set(_elsewhere("ansible-playbook")) - set(_elsewhere("promtool", "browser", *_S3))
+    names = set(_elsewhere("ansible-playbook")) - set(_elsewhere("promtool", "browser", *_HOST_ONLY))
     return sorted(names)
 
 
@@ -162,7 +163,7 @@ def _module_faults(backups: bool) -> list[str]:
 
 def _module_tests(backups: bool) -> list[str]:
     """Tests of modules alone: a managed host has neither ansible-playbook nor a browser."""
-    playbooks = set(_elsewhere("ansible-playbook", "promtool", "browser", *_S3))
+    playbooks = set(_elsewhere("ansible-playbook", "promtool", "browser", *_HOST_ONLY))
     left = () if backups else ("test_restore", "test_backup")
     return [name for name in _integration_tests() if name not in playbooks and not any(word in name for word in left)]
 
@@ -171,7 +172,7 @@ def _wheel_tests() -> list[str]:
     """What can depend on the wheel's programs: the same version from Debian's packages is tested with all the rest."""
     chosen = r"test_(postgres_(vacuum|reindex|connection|progress)\.py|backup\.py|records_postgres)"
     files = [name for name in _integration_tests() if re.search(chosen, name)]
-    elsewhere = _elsewhere("mark.contrib", *_S3)
+    elsewhere = _elsewhere("mark.contrib", *_HOST_ONLY)
     return [name for name in files if name not in elsewhere]
 
 

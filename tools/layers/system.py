@@ -43,6 +43,7 @@ class Need:
 
 GIT = Need("git", "git")
 POSTGRES = Need("postgresql", "/usr/lib/postgresql/*/bin/initdb")
+PGBACKREST = Need("pgbackrest", "pgbackrest")
 AGE = Need("age", "age")
 ZSTD = Need("zstd", "zstd")
 PROMTOOL = Need("prometheus", "promtool")

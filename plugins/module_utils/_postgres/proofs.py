@@ -135,7 +135,7 @@ def compare_database(login: Login, entry: t.Mapping[str, t.Any], standby: bool, 
         compared.databases += 1
         compared.looked += 1
         compared.of += 2
-        if _check_indexes(conn, name, compared):
+        if check_indexes(conn, name, compared):
             compared.looked += 1
     finally:
         conn.close()
@@ -208,7 +208,7 @@ def _compare_extensions(conn: t.Any, entry: t.Mapping[str, t.Any], compared: Com
             compared.findings.append(Finding("backup-extension-version", "info", entry["name"], message, action=action))
 
 
-def _check_indexes(conn: t.Any, database: str, compared: Compared) -> bool:
+def check_indexes(conn: t.Any, database: str, compared: Compared) -> bool:
     """amcheck over all B-tree indexes of the restored copy: whether it could look."""
     if not query(conn, "SELECT 1 FROM pg_available_extensions WHERE name = 'amcheck'"):
         message = "indexes were not checked: these PostgreSQL programs come without the extension amcheck"

@@ -128,24 +128,28 @@ def scratch_server(
                 # Nothing of it is kept, so there is nothing to shut down in order.
                 stop(process, signal.SIGQUIT, _STOP_PATIENCE)
     finally:
-        _discard(directory)
+        discard(directory)
 
 
 @contextlib.contextmanager
-def private_space(parent: str) -> t.Iterator[str]:
+def private_space(parent: str, account: Account | None = None) -> t.Iterator[str]:
     """A directory below `parent` that only we can enter, for what must be clear while it is restored; gone at the end.
 
     It is not in the throwaway server's own directory: whoever runs that server could put links there for us to follow.
+
+    :param account: whom the directory is for, where that is not us.
     """
     directory = tempfile.mkdtemp(prefix=PREFIX, dir=parent)
     try:
         with lock(os.path.join(directory, _LOCK)):
+            if account:
+                os.chown(directory, account.uid, account.gid)
             yield directory
     finally:
-        _discard(directory)
+        discard(directory)
 
 
-def _discard(directory: str) -> None:
+def discard(directory: str) -> None:
     """Remove it under another name: were we killed half-way, its lock could be gone and the rest still there."""
     gone = directory + _GONE
     os.rename(directory, gone)
@@ -209,13 +213,13 @@ def remove_leftovers(parent: str, account: Account | None) -> list[str]:
                 removed.append(directory)
             continue
         with contextlib.suppress(Busy), lock(lock_file):
-            _end_orphan(os.path.join(directory, "data"))
-            _discard(directory)
+            end_orphan(os.path.join(directory, "data"))
+            discard(directory)
             removed.append(directory)
     return removed
 
 
-def _end_orphan(data: str) -> None:
+def end_orphan(data: str) -> None:
     """End the server of a killed run where the system could not; only a process living in that directory is ours."""
     try:
         with open(os.path.join(data, "postmaster.pid"), encoding="ascii", errors="replace") as handle:
