@@ -126,7 +126,7 @@ def test_a_late_backup_is_a_finding_in_the_record(drills: Drills, site: Site) ->
     late = drills.backups.path.parent / "late"
     shutil.copytree(drills.backups.path, late)
     kept, drills.backups.path = drills.backups.path, late
-    make_old(drills.backups, 0, "20261101T000000Z")
+    make_old(drills.backups, 0, "20200101T000000Z")
     drills.backups.path = kept
     site.variables["backup_path"] = str(late)
     status, told = site.run("-e", "drill=database", "-e", "cycle_report_path=")
