@@ -165,7 +165,8 @@ def test_ended_by_a_signal_while_traffic_is_away(drills: Drills, tmp_path: pathl
     begun = tmp_path / "begun"
     slow = ["sh", "-c", f"{drills.switch.command('recovery')[2]}; touch {begun}; sleep 30"]
     slow_back = ["sh", "-c", f"touch {begun}.back; sleep 1; {drills.switch.command('normal')[2]}"]
-    process = drills.start("regional_outage", traffic_to_recovery=[slow], traffic_back=[slow_back], traffic_timeout="40s")
+    commands = {"traffic_to_recovery": [slow], "traffic_back": [slow_back], "traffic_timeout": "40s"}
+    process = drills.start("regional_outage", **commands)
     wait_for(begun.exists, "traffic is away", 60)
     process.send_signal(signal.SIGTERM)
     wait_for(pathlib.Path(f"{begun}.back").exists, "it is on its way back")
@@ -196,7 +197,8 @@ def test_killed_while_traffic_is_away(drills: Drills, tmp_path: pathlib.Path) ->
 
 def test_two_drills_at_a_time_are_one(drills: Drills, tmp_path: pathlib.Path) -> None:
     begun = tmp_path / "begun"
-    first = drills.start("database_failure", health_command=["sh", "-c", f"touch {begun}; sleep 4"], health_timeout="9s")
+    asking = ["sh", "-c", f"touch {begun}; sleep 4"]
+    first = drills.start("database_failure", health_command=asking, health_timeout="9s")
     wait_for(begun.exists, "the first drill is at work", 60)
     second = drills.drill("database_failure")
     assert (second["verdict"], second["failed"]) == ("unknown", True)

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, The steward.maintenance authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Drills in tests: a server with a proved backup and its copy, a traffic switch that can be looked at, and the module."""
+"""Drills in tests: a server with a proved backup and its copy, a traffic switch to look at, and the module."""
 
 from __future__ import annotations
 
