@@ -22,7 +22,7 @@ from .._core.suggest import InputError
 from .contents import MANIFEST, Contents, ManifestError, Policy, assemble
 from .filtering import Secrets, load_key
 from .git import GitError, Remote
-from .looking import DIRECTORY, Seen, look
+from .looking import DIRECTORY, Seen, look, shown
 from .repository import Author, Change, Moved, Repository
 from .sealing import SealError
 from .telling import diff_of, sealed_names, told
@@ -99,10 +99,11 @@ def back_up(settings: Settings, check: bool, outcome: Outcome) -> Result:
     began = time.monotonic()
     try:
         repository = settings.place.open()
-        secrets = Secrets(settings.secrets, load_key(settings.place.state_dir, make=not check))
         if check:
+            secrets = Secrets(settings.secrets, load_key(settings.place.state_dir, make=False))
             return _Backup(settings, repository, secrets, outcome).foretell(began)
         with held(settings.place.state_dir):
+            secrets = Secrets(settings.secrets, load_key(settings.place.state_dir, make=True))
             repository.make()
             return _Backup(settings, repository, secrets, outcome).go(began)
     except Busy as exc:
@@ -154,7 +155,7 @@ class _Backup:
             found = self.repository.tree(commit)
             if found != wanted:
                 wrong = sorted(path for path in {*found, *wanted} if found.get(path) != wanted.get(path))
-                raise GitError(f"commit {commit} does not hold what was given to it: {', '.join(wrong[:5])}")
+                raise GitError(f"commit {commit} does not hold what was given to it: {', '.join(map(shown, wrong[:5]))}")
         self.repository.send()
         self.outcome.commit = self.repository.head()
         return self._result(seen, made, changes, "kept", began)
@@ -173,7 +174,7 @@ class _Backup:
         self, seen: Seen, made: Contents, changes: t.Sequence[Change], verb: str, began: float
     ) -> Result:
         self.outcome.diff = diff_of(changes, self._sealed)
-        self.outcome.changes = [{"path": change.path, "change": change.kind} for change in changes][:_MOST_LISTED]
+        self.outcome.changes = [{"path": shown(one.path), "change": one.kind} for one in changes[:_MOST_LISTED]]
         self._tell_problems(seen, made)
         files = len(made.tree) - 1
         kinds = [change.kind for change in changes if change.path != MANIFEST]
@@ -201,14 +202,14 @@ class _Backup:
             message = "it is not there any more; what was kept of it stays" if known else "it is not there"
             action = "name another path, or take it off the list: then its deletion is committed"
             severity = "high" if known else "medium"
-            self.findings.append(Finding("configuration-vanished", severity, path, message, action=action))
+            self.findings.append(Finding("configuration-vanished", severity, shown(path), message, action=action))
         for path, why in sorted(seen.unreadable.items()):
             message = f"it cannot be read: {why}; what was kept of it stays"
             action = "let this account read it, or exclude it"
-            self.findings.append(Finding("configuration-unreadable", "high", path, message, action=action))
+            self.findings.append(Finding("configuration-unreadable", "high", shown(path), message, action=action))
         for path, why in sorted(made.left_out.items()):
             action = "exclude it, or let it be encrypted"
-            self.findings.append(Finding("configuration-left-out", "medium", f"/{path}", f"{why}", action=action))
+            self.findings.append(Finding("configuration-left-out", "medium", f"/{shown(path)}", why, action=action))
 
 
 def seen_before(path: str, made: Contents) -> bool:

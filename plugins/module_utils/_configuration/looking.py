@@ -56,6 +56,11 @@ class Seen:
         return any(is_below(f"/{path}", root) for root in (*self.unreadable, *self.vanished))
 
 
+def shown(path: str) -> str:
+    """A path for people and for what reads lines: what cannot be printed is escaped."""
+    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in path)
+
+
 def is_below(path: str, root: str) -> bool:
     return path == root or path.startswith(root.rstrip("/") + "/")
 

@@ -24,7 +24,7 @@ from .._core.suggest import InputError, refuse_unknown
 from .backup import Busy, Place, held
 from .contents import Manifest, ManifestError, stored_name
 from .git import GitError
-from .looking import DIRECTORY, LINK, is_below
+from .looking import DIRECTORY, LINK, is_below, shown
 from .repository import Repository
 from .sealing import SealError, unseal
 
@@ -121,11 +121,11 @@ class _Restore:
             # A directory that is closed to us is closed when all is in it.
             for item in reversed([one for one in items if one.kind == DIRECTORY]):
                 self._dress(item)
-            wrong = [item.target for item in items if not self._is_there(item)]
+            wrong = [shown(item.target) for item in items if not self._is_there(item)]
             if wrong:
                 raise OSError(0, f"written, but not as it was kept: {', '.join(wrong[:5])}")
         self.outcome.changed = bool(wanted)
-        self.outcome.restored = [item.target for item in wanted]
+        self.outcome.restored = [shown(item.target) for item in wanted]
         verb = "would be restored" if check else "restored"
         summary = f"{len(wanted)} of {len(items)} paths {verb} as of {moment} (commit {commit[:10]})"
         figures: dict[str, float] = {"restored_paths": len(wanted), "paths": len(items)}
@@ -192,7 +192,7 @@ class _Restore:
         return Item(target, path, told, content)
 
     def _tell(self, finding: str, target: str, message: str) -> None:
-        self.findings.append(Finding(finding, "medium", target, message, action="restore that by hand"))
+        self.findings.append(Finding(finding, "medium", shown(target), message, action="restore that by hand"))
 
     def _is_there(self, item: Item) -> bool:
         try:
@@ -216,9 +216,9 @@ class _Restore:
             found = os.lstat(item.target).st_mode
             is_directory = stat.S_ISDIR(found)
             if is_directory != (item.kind == DIRECTORY):
-                raise InputError(f"{item.target} is {'a' if is_directory else 'no'} directory: move it away first")
+                raise InputError(f"{shown(item.target)} is {'a' if is_directory else 'no'} directory: move it away first")
             if not self.settings.overwrite:
-                raise InputError(f"{item.target} is there and is something else: set overwrite, or name a directory")
+                raise InputError(f"{shown(item.target)} is there and is something else: set overwrite, or name a directory")
 
     def _write(self, item: Item) -> None:
         parent = os.path.dirname(item.target)
@@ -297,7 +297,7 @@ class _Restore:
             return None
 
     def _tell_once(self, finding: str, target: str, message: str) -> None:
-        if not any((one.id, one.subject) == (finding, target) for one in self.findings):
+        if not any((one.id, one.subject) == (finding, shown(target)) for one in self.findings):
             self._tell(finding, target, message)
 
 

@@ -12,6 +12,7 @@ import difflib
 import typing as t
 
 from .contents import MANIFEST
+from .looking import shown
 from .repository import Change
 from .sealing import SUFFIX
 
@@ -48,7 +49,7 @@ def told(changes: t.Sequence[Change], sealed: t.Collection[str]) -> str:
         if change.path == MANIFEST:
             continue
         added, removed = lines_of(change, sealed)
-        words.append(f"{change.path} ({f'+{added} -{removed}' if change.kind == 'changed' else change.kind})")
+        words.append(f"{shown(change.path)} ({f'+{added} -{removed}' if change.kind == 'changed' else change.kind})")
     if not words:
         return "only owners or modes"
     more = f" and {len(words) - _MOST_NAMED} more" if len(words) > _MOST_NAMED else ""
@@ -57,16 +58,16 @@ def told(changes: t.Sequence[Change], sealed: t.Collection[str]) -> str:
 
 def _of(change: Change, sealed: t.Collection[str]) -> str:
     if change.path in sealed:
-        return f"{change.path}: encrypted, {change.kind}\n"
+        return f"{shown(change.path)}: encrypted, {change.kind}\n"
     if _is_binary(change):
-        return f"{change.path}: no text, {change.kind}\n"
+        return f"{shown(change.path)}: no text, {change.kind}\n"
     return "".join(line if line.endswith("\n") else f"{line}\n" for line in _unified(change))
 
 
 def _unified(change: Change) -> t.Iterator[str]:
     before, after = (_lines(content) for content in (change.before, change.after))
-    old = "/dev/null" if change.before is None else f"a/{change.path}"
-    new = "/dev/null" if change.after is None else f"b/{change.path}"
+    old = "/dev/null" if change.before is None else f"a/{shown(change.path)}"
+    new = "/dev/null" if change.after is None else f"b/{shown(change.path)}"
     return difflib.unified_diff(before, after, old, new)
 
 

@@ -105,7 +105,10 @@ def run_command(
             raise ApplicationError(f"{argv[0]} has not ended after {format_duration(timeout)} and was killed") from None
         finally:
             if process.poll() is None:
-                process.kill()
+                # Nobody waits for it any more: neither it nor what it started may go on behind our back.
+                with contextlib.suppress(OSError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
         output.seek(max(0, output.seek(0, os.SEEK_END) - _OUTPUT_TAIL))
         lines = output.read().decode("utf-8", "replace").strip().splitlines()
         return status, str(mask_secrets(" ".join(line.strip() for line in lines[-_LINES:])))
