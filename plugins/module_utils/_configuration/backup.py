@@ -8,14 +8,13 @@ Note that this module util is PRIVATE to the collection. It can have breaking ch
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import fcntl
 import hashlib
 import os
 import time
 import typing as t
 
+from .._core.locks import Busy, held
 from .._core.records import default_path
 from .._core.result import Finding, Result, ok_or_findings
 from .._core.suggest import InputError
@@ -31,10 +30,6 @@ _ATTEMPTS = 5
 _PAUSE = 0.5
 _SHORT = 10
 _MOST_LISTED = 50
-
-
-class Busy(Exception):
-    """Another run is at work on the same repository; the text says which."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -155,7 +150,8 @@ class _Backup:
             found = self.repository.tree(commit)
             if found != wanted:
                 wrong = sorted(path for path in {*found, *wanted} if found.get(path) != wanted.get(path))
-                raise GitError(f"commit {commit} does not hold what was given to it: {', '.join(map(shown, wrong[:5]))}")
+                named = ", ".join(map(shown, wrong[:5]))
+                raise GitError(f"commit {commit} does not hold what was given to it: {named}")
         self.repository.send()
         self.outcome.commit = self.repository.head()
         return self._result(seen, made, changes, "kept", began)
@@ -215,25 +211,3 @@ class _Backup:
 def seen_before(path: str, made: Contents) -> bool:
     name = path.lstrip("/")
     return any(known == name or known.startswith(f"{name}/") for known in made.manifest)
-
-
-@contextlib.contextmanager
-def held(directory: str) -> t.Iterator[None]:
-    """One run at a time; the system lets go of the lock when we die, however we die.
-
-    :raises Busy: when another run holds it.
-    """
-    os.makedirs(directory, mode=0o700, exist_ok=True)
-    path = os.path.join(directory, "lock")
-    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    try:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = os.pread(file, 32, 0).decode("ascii", "replace").strip()
-            raise Busy(f"process {holder or 'unknown'} holds {path}") from None
-        os.ftruncate(file, 0)
-        os.pwrite(file, f"{os.getpid()}\n".encode(), 0)
-        yield
-    finally:
-        os.close(file)

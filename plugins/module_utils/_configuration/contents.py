@@ -30,7 +30,7 @@ _PLAIN = "100644"
 _EXECUTABLE = "100755"
 _LINK = "120000"
 
-Manifest = t.Dict[str, t.Dict[str, t.Any]]  # noqa: UP006 (evaluated, by Python 3.8 too)
+Manifest = t.Dict[str, t.Dict[str, t.Any]]
 
 
 class ManifestError(Exception):
@@ -69,7 +69,7 @@ class Contents:
     filtered_lines: int = 0
 
 
-Tree = t.Mapping[str, t.Tuple[str, str]]  # noqa: UP006 (evaluated, by Python 3.8 too)
+Tree = t.Mapping[str, t.Tuple[str, str]]
 
 
 def assemble(seen: Seen, policy: Policy, secrets: Secrets, old_tree: Tree, old_manifest: Manifest) -> Contents:

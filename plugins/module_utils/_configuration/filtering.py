@@ -20,7 +20,8 @@ from .._core.suggest import InputError
 
 #: What is filtered unless something else is asked for. A group named `secret` is all that is replaced of a line.
 PATTERNS = (
-    r"""(?i)(?:password|passwd|passphrase|secret|token|api[_-]?key|access[_-]?key)[\w-]*["']?\s*[:=]\s*(?P<secret>\S.*)""",
+    r"(?i)(?:password|passwd|passphrase|secret|token|api[_-]?key|access[_-]?key)"
+    r"""[\w-]*["']?\s*[:=]\s*(?P<secret>\S.*)""",
     r"(?i)^\s*\S*(?:password|passwd|passphrase|secret|token|api[_-]?key)\s+(?P<secret>\S.*)",
     r"[A-Za-z][A-Za-z0-9+.-]*://[^\s/:@]*:(?P<secret>[^\s/@]+)@",
 )

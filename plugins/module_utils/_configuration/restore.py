@@ -19,9 +19,10 @@ import typing as t
 
 from .._core.clock import stamp, utc_now, write_time
 from .._core.files import sync_directory, write_all
+from .._core.locks import Busy, held
 from .._core.result import Finding, Result, ok_or_findings
 from .._core.suggest import InputError, refuse_unknown
-from .backup import Busy, Place, held
+from .backup import Place
 from .contents import Manifest, ManifestError, stored_name
 from .git import GitError
 from .looking import DIRECTORY, LINK, is_below, shown
@@ -216,9 +217,10 @@ class _Restore:
             found = os.lstat(item.target).st_mode
             is_directory = stat.S_ISDIR(found)
             if is_directory != (item.kind == DIRECTORY):
-                raise InputError(f"{shown(item.target)} is {'a' if is_directory else 'no'} directory: move it away first")
+                is_one = "a" if is_directory else "no"
+                raise InputError(f"{shown(item.target)} is {is_one} directory: move it away first")
             if not self.settings.overwrite:
-                raise InputError(f"{shown(item.target)} is there and is something else: set overwrite, or name a directory")
+                raise InputError(f"{shown(item.target)} is there and is something else: set overwrite")
 
     def _write(self, item: Item) -> None:
         parent = os.path.dirname(item.target)

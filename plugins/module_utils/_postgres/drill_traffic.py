@@ -33,7 +33,7 @@ _PAUSE = 1.0
 _POLL = 0.2
 _SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 
-Commands = t.Tuple[t.Tuple[str, ...], ...]  # noqa: UP006 (evaluated, by Python 3.8 too)
+Commands = t.Tuple[t.Tuple[str, ...], ...]
 
 
 class TrafficError(PostgresError):
