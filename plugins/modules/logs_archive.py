@@ -10,7 +10,7 @@ module: logs_archive
 version_added: 0.2.0
 short_description: Archive rotated logs and the journal, each content once, and remove what has had its time
 description:
-  - Takes what rotation has finished, compresses it where that was not done yet, unpacks it again to compare, sends it to
+  - Takes what rotation has finished, compresses it where that was not done yet, unpacks it to compare, sends it to
     a directory, a bucket or both, and reads it back there. Only then it stands in the manifest of the host and the day,
     with its SHA-256, and counts as archived.
   - A file is known by the log that it is of and its unpacked content. One that rotation renames, or compresses, is not
@@ -23,7 +23,7 @@ description:
   - Days older than O(retention) are removed after everything was archived.
 options:
   paths:
-    description: Absolute shell patterns of files; C(**) goes through directories. Only what is named as rotated is taken.
+    description: Absolute shell patterns of files, C(**) for all directories. Only what is named as rotated is taken.
     type: list
     elements: str
     default: ['/var/log/**/*']
