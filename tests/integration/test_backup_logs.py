@@ -1,7 +1,7 @@
 # Copyright (c) 2026, The steward.maintenance authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Logs archived over days of rotation: to a directory, to a real S3 server, and by the role through ansible-playbook."""
+"""Logs archived over days of rotation: to a directory, to a real S3 server, by the role through ansible-playbook."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 from support.logs import Logs
 from support.offsite import new_bucket
 from support.plays import Play
-from support.s3_server import S3Server, without_credentials
+from support.s3_server import S3Server
 
 from ansible_collections.steward.maintenance.plugins.module_utils._core.clock import utc_now
 
@@ -106,7 +106,6 @@ def test_to_a_bucket_and_a_directory(logs: Logs, s3: S3Server) -> None:
 
 def test_the_role_and_the_cycle(logs: Logs, play: Play) -> None:
     logs.write("a.log.1", "a\n")
-    play.environment = {**play.environment, **without_credentials(), **play.environment}
     play.variables.update(
         backup_logs_paths=logs.arguments["paths"],
         backup_logs_directory=str(logs.root),

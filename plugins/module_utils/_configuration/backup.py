@@ -116,6 +116,7 @@ class _Backup:
         self.secrets = secrets
         self.outcome = outcome
         self.findings: list[Finding] = []
+        self._sealed: set[str] = set()
 
     def foretell(self, began: float) -> Result:
         """What would be kept, compared with the branch; with a remote one, as it was when it was last asked."""
