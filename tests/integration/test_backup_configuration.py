@@ -24,7 +24,7 @@ def web(tmp_path: pathlib.Path) -> Configuration:
     configuration = Configuration(tmp_path)
     configuration.write("nginx/nginx.conf", "user www-data;\nworkers 2;\n")
     configuration.write("nginx/app.conf", f"server a;\npassword = {RIGHT};\n", 0o640)
-    configuration.write("odd ü\n\"name\"", "x")
+    configuration.write('odd ü\n"name"', "x")
     configuration.write("run.sh", "#!/bin/sh\n", 0o4755)
     (configuration.root / "empty").mkdir(mode=0o750)
     (configuration.root / "link").symlink_to("nginx/nginx.conf")
@@ -40,7 +40,7 @@ def test_a_commit_when_something_changed_and_none_when_nothing_did(web: Configur
     assert first["commit"] == web.git("rev-parse", "web1").strip()
     assert first["figures"]["added_files"] == first["figures"]["files"] == 5
     assert first["coverage"] == {"looked": 5, "of": 5}
-    assert web.show("odd ü\n\"name\"") == "x"
+    assert web.show('odd ü\n"name"') == "x"
     web.git("fsck", "--strict")
 
     again = web.keep()
@@ -127,7 +127,7 @@ def test_a_path_as_it_was_then(web: Configuration, tmp_path: pathlib.Path) -> No
     assert stat.S_IMODE((root / "run.sh").stat().st_mode) == 0o4755
     assert stat.S_IMODE((root / "empty").stat().st_mode) == 0o750
     assert os.readlink(root / "link") == "nginx/nginx.conf"
-    assert (root / "odd ü\n\"name\"").read_text() == "x"
+    assert (root / 'odd ü\n"name"').read_text() == "x"
     assert restored["commit"] == first
     assert "not empty" in web.bring(directory=str(back), commit=first)["msg"]
 

@@ -167,9 +167,7 @@ class _Backup:
         changes, wanted = self.repository.compare(old, made.tree)
         return seen, made, changes, wanted
 
-    def _result(
-        self, seen: Seen, made: Contents, changes: t.Sequence[Change], verb: str, began: float
-    ) -> Result:
+    def _result(self, seen: Seen, made: Contents, changes: t.Sequence[Change], verb: str, began: float) -> Result:
         self.outcome.diff = diff_of(changes, self._sealed)
         self.outcome.changes = [{"path": shown(one.path), "change": one.kind} for one in changes[:_MOST_LISTED]]
         self._tell_problems(seen, made)

@@ -18,19 +18,17 @@ import typing as t
 from .._core.files import sync_directory, write_all
 from .._core.suggest import InputError
 
+_NAMES = r"(?i)(?:password|passwd|passphrase|secret|token|api[_-]?key|access[_-]?key)"
 #: What is filtered unless something else is asked for. A group named `secret` is all that is replaced of a line.
 PATTERNS = (
-    r"(?i)(?:password|passwd|passphrase|secret|token|api[_-]?key|access[_-]?key)"
-    r"""[\w-]*["']?\s*[:=]\s*(?P<secret>\S.*)""",
+    _NAMES + r"""[\w-]*["']?\s*[:=]\s*(?P<secret>\S.*)""",
     r"(?i)^\s*\S*(?:password|passwd|passphrase|secret|token|api[_-]?key)\s+(?P<secret>\S.*)",
     r"[A-Za-z][A-Za-z0-9+.-]*://[^\s/:@]*:(?P<secret>[^\s/@]+)@",
 )
 
 _KEY_BYTES = 32
 _SHOWN = 12
-_PRIVATE = re.compile(
-    rb"-----BEGIN [A-Z0-9 ]*PRIVATE" + rb" KEY(?: BLOCK)?-----|AGE-SECRET-KEY-1|PuTTY-User-Key-File-"
-)
+_PRIVATE = re.compile(rb"-----BEGIN [A-Z0-9 ]*PRIVATE" + rb" KEY(?: BLOCK)?-----|AGE-SECRET-KEY-1|PuTTY-User-Key-File-")
 #: Files whose very contents are secrets that no pattern tells from other words.
 _SECRET_NAMES = re.compile(
     r"(?:g?shadow-?|opasswd|\.pgpass|pgpass\.conf|\.netrc|\.htpasswd|\.vault[_-]?pass\w*|\.git-credentials"

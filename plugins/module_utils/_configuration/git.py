@@ -71,8 +71,7 @@ class Git:
             done = subprocess.run(
                 [self._program, *settings, *arguments],
                 input=stdin,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
+                capture_output=True,
                 env=self._environment(),
                 cwd="/",
                 timeout=self._timeout,
@@ -132,9 +131,7 @@ def remote_from(repository: str, ssh_key: str, known_hosts: str) -> Remote | Non
 def quoted(path: str) -> bytes:
     """A path as git's streams want it: in quotes, with what is not plain as octal numbers."""
     plain = path.encode("utf-8", "surrogateescape")
-    inner = b"".join(
-        bytes([byte]) if 32 <= byte < 127 and byte not in b'"\\' else b"\\%03o" % byte for byte in plain
-    )
+    inner = b"".join(bytes([byte]) if 32 <= byte < 127 and byte not in b'"\\' else b"\\%03o" % byte for byte in plain)
     return b'"' + inner + b'"'
 
 

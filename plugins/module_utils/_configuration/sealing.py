@@ -57,8 +57,7 @@ def _age(words: t.Sequence[str], content: bytes, option: str) -> bytes:
         done = subprocess.run(
             [program, *words],
             input=content,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            capture_output=True,
             timeout=_TIMEOUT,
             start_new_session=True,  # without a terminal it cannot wait for a passphrase
             check=False,

@@ -68,9 +68,7 @@ class Outcome:
         return {"archived": self.archived, "pruned": self.pruned, "diff": diff}
 
 
-def archive(
-    opening: t.ContextManager[t.Sequence[Target]], settings: Settings, check: bool, outcome: Outcome
-) -> Result:
+def archive(opening: t.ContextManager[t.Sequence[Target]], settings: Settings, check: bool, outcome: Outcome) -> Result:
     """Archive to each target what is not there yet; whatever goes wrong is in the result."""
     try:
         with opening as targets:

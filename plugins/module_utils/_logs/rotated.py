@@ -25,7 +25,7 @@ import typing as t
 
 _BLOCK = 1 << 20
 _ROTATED = re.compile(
-    r"(?:\.\d{1,4}|[.-]\d{8}(?:[.T-]?\d{2,10})?|[.-]\d{4}-\d{2}-\d{2}(?:[T_.-]\d{2}[-:.]?\d{2}(?:[-:.]?\d{2})?)?)"
+    r"(?:\.\d{1,4}|[.-](?:19|20)\d{6}(?:[.T-]?\d{2,10})?|[.-]\d{4}-\d{2}-\d{2}(?:[T_.-]\d{2}[-:.]?\d{2}(?:[-:.]?\d{2})?)?)"
     r"(?:\.(?:gz|bz2|xz|zst))?$"
 )
 _PACKED = re.compile(r"\.(gz|bz2|xz|zst)$")
@@ -127,12 +127,10 @@ def _unpacked(handle: t.BinaryIO, packing: str) -> t.Iterator[bytes]:
     if packing == "zst":
         yield from _by_program(["zstd", "-q", "-d", "-c"], handle)
         return
-    openers: dict[str, t.Callable[[], t.Any]] = {
-        "gz": lambda: gzip.GzipFile(fileobj=handle),
-        "bz2": lambda: bz2.BZ2File(handle),
-        "xz": lambda: lzma.LZMAFile(handle),
-    }
-    source = openers[packing]() if packing else handle
+    source: t.Any = handle
+    if packing:
+        opener: t.Any = {"gz": gzip, "bz2": bz2, "xz": lzma}[packing]
+        source = opener.open(handle)
     while True:
         block = source.read(_BLOCK)
         if not block:
@@ -150,8 +148,7 @@ def pack(handle: t.BinaryIO, target: t.BinaryIO, packing: str) -> None:
         with gzip.GzipFile(fileobj=target, mode="wb", mtime=0, filename="") as packed:
             shutil.copyfileobj(handle, packed, _BLOCK)
     elif packing == "zst":
-        for block in _by_program(["zstd", "-q", "-c"], handle):
-            target.write(block)
+        target.writelines(_by_program(["zstd", "-q", "-c"], handle))
     else:
         shutil.copyfileobj(handle, target, _BLOCK)
 

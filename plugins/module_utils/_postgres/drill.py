@@ -14,7 +14,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime
-import os
 import typing as t
 
 from .._core.durations import format_duration
@@ -143,7 +142,7 @@ class _Drill:
         if not candidate:
             reason = f"there is no backup in {self.settings.restoring.path}"
             return Result("skipped", "nothing to restore yet", f"{reason}, and check mode makes none")
-        self.outcome.backup = os.path.join(candidate.where, candidate.name)
+        self.outcome.backup = candidate.where
         self.outcome.planned = [
             {
                 "database": ", ".join(candidate.databases),
@@ -220,7 +219,7 @@ class _Drill:
             action = "look at its storage, and make a new backup"
             self.findings.append(Finding("drill-backup-damaged", "high", candidate.name, message, action=action))
             return False
-        self.outcome.backup = os.path.join(candidate.where, candidate.name)
+        self.outcome.backup = candidate.where
         return True
 
     def _prove(self, backup: BackupSet, compared: Compared) -> None:

@@ -37,7 +37,7 @@ _SECOND = datetime.timedelta(seconds=1)
 
 @dataclasses.dataclass(frozen=True)
 class Candidate:
-    """A backup that may be restored, and how it comes here."""
+    """A backup that may be restored, where it is, and how it comes here."""
 
     name: str
     where: str
@@ -53,7 +53,7 @@ def local_candidates(path: str, failed: datetime.datetime) -> t.Iterator[Candida
         return lambda: backup
 
     for backup in reversed(until(read_sets(path), failed)):
-        yield Candidate(backup.name, path, backup.bytes, tuple(backup.databases), as_it_is(backup))
+        yield Candidate(backup.name, backup.path, backup.bytes, tuple(backup.databases), as_it_is(backup))
 
 
 class OffsiteSource:

@@ -128,7 +128,7 @@ def test_what_is_kept_of_what_was_found() -> None:
     )
     known = {"kind": "file", "mode": "0600", "owner": "root", "group": "root"}
     old = {"etc/closed/in": known, "srv/x": known, "etc/gone": known}
-    made = assemble(seen, Policy(largest=100), secrets(), {path: ("100644", "id") for path in old}, old)
+    made = assemble(seen, Policy(largest=100), secrets(), dict.fromkeys(old, ("100644", "id")), old)
     assert sorted(made.tree) == [MANIFEST, "etc/a", "etc/closed/in", "etc/link", "srv/x"]
     assert (made.tree["etc/a"].mode, made.tree["etc/link"].mode) == ("100755", "120000")
     assert made.manifest["etc/a"]["mode"] == "4755"
