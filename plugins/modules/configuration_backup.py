@@ -42,7 +42,7 @@ options:
     elements: str
     default:
       - (?i)(?:password|passwd|passphrase|secret|token|api[_-]?key|access[_-]?key)[\w-]*["']?\s*[:=]\s*(?P<secret>\S.*)
-      - (?i)^\s*\S*(?:password|passwd|passphrase|secret|token|api[_-]?key)\s+(?P<secret>\S.*)
+      - (?i)^\s*\S*(?:password|passwd|passphrase|secret|token|api[_-]?key)\s+(?P<secret>[^\s=:].*)
       - '[A-Za-z][A-Za-z0-9+.-]*://[^\s/:@]*:(?P<secret>[^\s/@]+)@'
   encrypt:
     description: Shell patterns, as in O(exclude), of files that are kept encrypted as a whole.

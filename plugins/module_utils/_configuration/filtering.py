@@ -22,7 +22,7 @@ _NAMES = r"(?i)(?:password|passwd|passphrase|secret|token|api[_-]?key|access[_-]
 #: What is filtered unless something else is asked for. A group named `secret` is all that is replaced of a line.
 PATTERNS = (
     _NAMES + r"""[\w-]*["']?\s*[:=]\s*(?P<secret>\S.*)""",
-    r"(?i)^\s*\S*(?:password|passwd|passphrase|secret|token|api[_-]?key)\s+(?P<secret>\S.*)",
+    r"(?i)^\s*\S*(?:password|passwd|passphrase|secret|token|api[_-]?key)\s+(?P<secret>[^\s=:].*)",
     r"[A-Za-z][A-Za-z0-9+.-]*://[^\s/:@]*:(?P<secret>[^\s/@]+)@",
 )
 
