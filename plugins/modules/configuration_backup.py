@@ -130,7 +130,7 @@ commit:
   type: str
   sample: 1f0c9a2b7de5c0c7c2b2a5cfd4c9c0a6f7a0f1e2
 changes:
-  description: What changed in the repository, 50 at most: C(path) and C(change), V(added), V(changed) or V(deleted).
+  description: What changed in the repository, 50 at most. C(change) is V(added), V(changed) or V(deleted).
   returned: always
   type: list
   elements: dict

@@ -69,7 +69,7 @@ EXAMPLES = r"""
     branch: web1.example.com
     paths: [/etc/nginx]
     at: '2026-11-22T23:59:59Z'
-    directory: /root/nginx-of-sunday
+    directory: /srv/nginx-of-sunday
 
 - name: Bring one file back to where it was
   steward.maintenance.configuration_restore:

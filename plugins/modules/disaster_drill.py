@@ -262,7 +262,7 @@ coverage:
   type: dict
   sample: {looked: 5, of: 5}
 planned:
-  description: In check mode, what is to be restored: C(database), C(subject), C(action), C(reason) and C(estimate).
+  description: In check mode, what is to be restored, with C(database), C(subject), C(action) and C(estimate).
   returned: always
   type: list
   elements: dict

@@ -12,10 +12,12 @@ import socket
 import typing as t
 
 import pytest
+from support import s3_faults as faults
 from support.backups import make_old, processes_naming
 from support.drills import Drills, answer_of
 from support.offsite import Offsite, new_bucket
 from support.postgres import wait_for
+from support.s3_faults import FaultyStore
 from support.s3_server import SECRET_KEY
 
 pytest_plugins = ("support.offsite_fixtures", "support.drills_fixtures")
@@ -84,7 +86,7 @@ def test_when_no_backup_is_whole_the_drill_fails(spare: Drills) -> None:
     assert_clean(spare)
 
 
-def test_a_copy_that_rotted_and_copies_that_are_not_there(spare: Drills) -> None:
+def test_a_copy_that_rotted_and_copies_that_are_not_there(spare: Drills, proxy: FaultyStore) -> None:
     missing = spare.drill("system_failure")
     assert missing["failed"]
     assert "there is no copy of a backup in" in missing["reason"]
@@ -95,11 +97,9 @@ def test_a_copy_that_rotted_and_copies_that_are_not_there(spare: Drills) -> None
         spare.offsite.declare(name, "verified.json")
     copied = spare.offsite.copy(retention="36500d")
     assert copied["figures"]["copied_backups"] == 2, copied
-    base = spare.offsite.base(newest, str(spare.backups.manifest()["server"]["system_identifier"]))
-    content = bytearray(spare.offsite.bucket.read(f"{base}/globals.sql"))
-    content[10] ^= 1
-    spare.offsite.bucket.write(f"{base}/globals.sql", bytes(content))
-    answer = spare.drill("system_failure", rpo="")
+    proxy.inject(rf"GET .*{newest}/globals\.sql", faults.giving_other_bytes)
+    answer = spare.drill("system_failure", rpo="", endpoint_url=proxy.url)
+    proxy.heal()
     assert [finding["id"] for finding in answer["findings"]] == ["drill-backup-damaged"], answer
     assert answer["backup"].endswith(old)
     assert_clean(spare)
@@ -197,11 +197,13 @@ def test_killed_while_traffic_is_away(drills: Drills, tmp_path: pathlib.Path) ->
 
 def test_two_drills_at_a_time_are_one(drills: Drills, tmp_path: pathlib.Path) -> None:
     begun = tmp_path / "begun"
-    asking = ["sh", "-c", f"touch {begun}; sleep 4"]
-    first = drills.start("database_failure", health_command=asking, health_timeout="9s")
+    asking = ["sh", "-c", f"touch {begun}; while test -e {begun}; do sleep 0.1; done"]
+    first = drills.start("database_failure", health_command=asking, health_timeout="2m")
     wait_for(begun.exists, "the first drill is at work", 60)
     second = drills.drill("database_failure")
     assert (second["verdict"], second["failed"]) == ("unknown", True)
     assert "another run holds" in second["reason"]
+    # The first one is asked again and again: whoever is asked makes the file anew.
+    begun.unlink()
     assert answer_of(first)["verdict"] == "ok"
     assert_clean(drills)

@@ -30,22 +30,23 @@ def logs(tmp_path: pathlib.Path) -> Logs:
 @pytest.mark.parametrize("compression", ["gzip", "zstd"])
 def test_nothing_twice_and_nothing_lost_across_rotation(logs: Logs, compression: str) -> None:
     logs.write("access.log", "day 0\n")
-    for day in range(1, 5):
+    for day in range(1, 4):
         logs.rotate("access.log", f"day {day}\n")
-        foretold = logs.archive(check=True, compression=compression)
         answer = logs.archive(compression=compression)
         assert not answer["failed"], answer
-        assert foretold["archived"] == answer["archived"] == [str(logs.log / "access.log.1")]
+        assert answer["archived"] == [str(logs.log / "access.log.1")]
         assert answer["coverage"] == {"looked": 1, "of": 1}
         assert sorted(logs.contents()) == [f"day {number}\n" for number in range(day)]
-        again = logs.archive(compression=compression)
-        assert (again["verdict"], again["changed"]) == ("ok", False)
+    again = logs.archive(compression=compression)
+    assert (again["verdict"], again["changed"]) == ("ok", False)
     # The state of the host is lost, and a day passes without a run: still each content once.
     shutil.rmtree(logs.state)
+    logs.rotate("access.log", "day 4\n")
     logs.rotate("access.log", "day 5\n")
-    logs.rotate("access.log", "day 6\n")
+    foretold = logs.archive(check=True, compression=compression)
+    assert len(foretold["archived"]) == 2
     assert len(logs.archive(compression=compression)["archived"]) == 2
-    assert sorted(logs.contents()) == [f"day {number}\n" for number in range(6)]
+    assert sorted(logs.contents()) == [f"day {number}\n" for number in range(5)]
     assert [path.name for path in logs.state.glob("spool-*")] == []
 
 

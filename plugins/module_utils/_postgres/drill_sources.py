@@ -119,12 +119,9 @@ def place_of_its_own(scratch_path: str) -> t.Iterator[str]:
     :raises Busy: when another drill is at work.
     """
     place = os.path.join(scratch_path, f"{PREFIX}{os.geteuid()}")
-    with contextlib.suppress(FileExistsError):
-        os.mkdir(place, 0o700)
-    found = os.lstat(place)
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or stat.S_IMODE(found.st_mode) != 0o700:
-        raise PostgresError(f"{place} is not a directory of this account and closed to others: remove it")
-    with lock(os.path.join(place, _LOCK), _LOCK_PATIENCE):
+    with contextlib.ExitStack() as stack:
+        while not _take(place, stack):
+            stack.close()
         try:
             for name in os.listdir(place):
                 if name != _LOCK:
@@ -132,3 +129,17 @@ def place_of_its_own(scratch_path: str) -> t.Iterator[str]:
             yield place
         finally:
             remove_tree(place)
+
+
+def _take(place: str, stack: contextlib.ExitStack) -> bool:
+    """Whether it is ours now. It is not when another drill has just ended, and taken the place and its lock away."""
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(place, 0o700)
+    try:
+        found = os.lstat(place)
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or stat.S_IMODE(found.st_mode) != 0o700:
+            raise PostgresError(f"{place} is not a directory of this account and closed to others: remove it")
+        descriptor = stack.enter_context(lock(os.path.join(place, _LOCK), _LOCK_PATIENCE))
+    except FileNotFoundError:
+        return False
+    return os.fstat(descriptor).st_nlink > 0
