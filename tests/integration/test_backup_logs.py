@@ -11,6 +11,7 @@ import pathlib
 import shutil
 
 import pytest
+from support.canary import secrets_in
 from support.logs import Logs
 from support.offsite import new_bucket
 from support.plays import Play
@@ -90,6 +91,7 @@ def test_to_a_bucket_and_a_directory(logs: Logs, s3: S3Server) -> None:
     answer = logs.archive(**bucket.arguments())
     assert not answer["failed"], answer
     assert answer["figures"]["archived_files"] == 2
+    assert not secrets_in(str(answer).encode())
     day = utc_now().strftime("%Y-%m-%d")
     manifest = json.loads(bucket.read(f"steward/logs/web1/{day}/manifest.json"))
     (entry,) = manifest["entries"]
