@@ -8,11 +8,12 @@ from __future__ import annotations
 import datetime
 import json
 import pathlib
+import re
 import shutil
 
 import pytest
 from support.canary import secrets_in
-from support.logs import Logs
+from support.logs import Logs, write_journal
 from support.offsite import new_bucket
 from support.plays import Play
 from support.s3_server import S3Server
@@ -105,6 +106,31 @@ def test_to_a_bucket_and_a_directory(logs: Logs, s3: S3Server) -> None:
     shutil.rmtree(logs.root / "web1")
     assert logs.archive(**bucket.arguments())["figures"]["archived_files"] == 1
     assert bucket.tree() == before
+
+
+def test_the_journal_goes_on_where_it_ended(logs: Logs, tmp_path: pathlib.Path) -> None:
+    journal = tmp_path / "journal"
+    asked = {"paths": [], "journal": True, "journal_directory": str(journal)}
+
+    def lines() -> list[list[str]]:
+        return [re.findall(r"^MESSAGE=line (\d+)$", text, re.MULTILINE) for text in logs.contents()]
+
+    write_journal(journal, "a", 1, 5)
+    assert logs.archive(**asked)["verdict"] == "ok"
+    assert lines() == [["1", "2", "3", "4", "5"]]
+    assert not logs.archive(**asked)["changed"]
+    shutil.rmtree(logs.state)
+    write_journal(journal, "b", 6, 3)
+    assert logs.archive(**asked)["verdict"] == "ok"
+    assert lines()[1:] == [["6", "7", "8"]]
+    # The journal threw away more than was archived: what is left is archived all the same.
+    shutil.rmtree(journal)
+    write_journal(journal, "c", 108, 2)
+    answer = logs.archive(**asked)
+    assert [finding["id"] for finding in answer["findings"]] == ["logs-journal-gap"], answer
+    assert answer["findings"][0]["value"] == 100
+    assert lines()[2:] == [["108", "109"]]
+    assert logs.archive(**asked)["verdict"] == "ok"
 
 
 def test_the_role_and_the_cycle(logs: Logs, play: Play) -> None:

@@ -51,7 +51,9 @@ class Layer:
 
 def layers() -> list[Layer]:
     """All layers, in the order in which they are started: what is over soon, then what takes long."""
-    host = (system.GIT, system.POSTGRES, system.AGE, system.ZSTD, system.PROMTOOL, system.CHROMIUM)
+    host = (
+        system.GIT, system.POSTGRES, system.AGE, system.ZSTD, system.JOURNAL, system.PROMTOOL, system.CHROMIUM,
+    )  # fmt: skip
     boxes = tuple(system.containers())
     scenario = os.environ.get("SCENARIO", "")
     integration = (*_PYTEST, "tests/integration")

@@ -45,6 +45,7 @@ GIT = Need("git", "git")
 POSTGRES = Need("postgresql", "/usr/lib/postgresql/*/bin/initdb")
 AGE = Need("age", "age")
 ZSTD = Need("zstd", "zstd")
+JOURNAL = Need("systemd-journal-remote", "/lib/systemd/systemd-journal-remote")
 PROMTOOL = Need("prometheus", "promtool")
 CHROMIUM = Need("chromium", "chromium chromium-browser google-chrome google-chrome-stable")
 

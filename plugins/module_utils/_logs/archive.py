@@ -258,10 +258,9 @@ class _Run:
         self.stored_bytes += int(entry["bytes"])
 
     def _archive_journal(self, journal: Journal, spool: str) -> None:
-        if self.cursor:
-            self._tell_a_gap(journal)
+        is_gone = bool(self.cursor) and self._tell_a_gap(journal)
         path = os.path.join(spool, _JOURNAL)
-        cursor = journal.export(self.cursor, path, os.path.join(spool, "cursor"))
+        cursor = journal.export(self.cursor, is_gone, path, os.path.join(spool, "cursor"))
         if not cursor or cursor == self.cursor:
             return
         packed = f"{path}.packed"
@@ -274,15 +273,17 @@ class _Run:
         self._store(packed, _JOURNAL, content, self.settings.packing, {"path": _JOURNAL, "cursor": cursor})
         self.cursor = cursor
 
-    def _tell_a_gap(self, journal: Journal) -> None:
+    def _tell_a_gap(self, journal: Journal) -> bool:
+        """Whether the last entry that was archived is gone from the journal."""
         first = journal.first_from(self.cursor)
         if first == self.cursor:
-            return
+            return False
         seconds = seconds_between(self.cursor, first) if first else None
         span = f"the journal begins {format_duration(seconds)} later" if seconds else "nothing newer is there"
         message = f"entries after the last archive are gone before they were archived: {span}"
         action = "archive more often, or let the journal keep more (SystemMaxUse)"
         self.findings.append(Finding("logs-journal-gap", "high", _JOURNAL, message, seconds, action=action))
+        return True
 
     def _expired(self) -> list[str]:
         oldest = (utc_now() - datetime.timedelta(seconds=self.settings.retention)).strftime("%Y-%m-%d")

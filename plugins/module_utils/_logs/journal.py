@@ -42,15 +42,20 @@ class Journal:
         found = _CURSOR.search(done.decode("utf-8", "replace"))
         return found.group(1) if found else ""
 
-    def export(self, after: str, path: str, cursor_file: str) -> str:
+    def export(self, after: str, is_gone: bool, path: str, cursor_file: str) -> str:
         """Write all entries after a cursor into a file; the cursor of the last one, or an empty text.
 
         journalctl notes the cursor itself: in what it exports, a message could pretend to be one.
+
+        :param is_gone: the entry of that cursor is not there any more; journalctl would show nothing after it.
         """
-        if after:
+        argv = self.argv(f"--cursor-file={cursor_file}")
+        moment = _REALTIME.search(after)
+        if is_gone and moment:
+            argv.append(f"--since=@{int(moment.group(1), 16) // 1_000_000}")
+        elif after and not is_gone:
             with open(cursor_file, "w", encoding="ascii") as handle:
                 handle.write(after)
-        argv = self.argv(f"--cursor-file={cursor_file}")
         with open(path, "wb") as target:
             self._run(argv, target)
         if not os.path.getsize(path):
