@@ -1,6 +1,6 @@
 # The verbs of a working day. `make test` is the whole; every layer's log is in .cache/logs/.
 .DEFAULT_GOAL := help
-.PHONY: help demo test quick lint sanity unit house integration cores faults molecule acceptance bench-backup bench-cycle bench-postgres bench-politeness docs changelog locks
+.PHONY: help demo test quick lint sanity unit house integration cores faults molecule acceptance bench-backup bench-cycle bench-postgres bench-politeness bench-restore docs changelog locks
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -45,10 +45,13 @@ bench-cycle: ## cost of a cycle with nothing due, beside `ansible -m ping` on th
 	@bin/test --exec python benchmarks/bench_cycle.py
 
 bench-postgres: ## our PostgreSQL maintenance beside vacuumdb, reindexdb and a loop in a playbook, about 30 minutes (IMAGE=deb11-pg13: on another PostgreSQL)
-	@bin/test --exec $(if $(IMAGE),benchmarks/run-in-image $(IMAGE) bench_postgres.py,python benchmarks/bench_postgres.py) $(BENCH)
+	@bin/test --exec $(if $(IMAGE),tests/bed/run-benchmark $(IMAGE) bench_postgres.py,python benchmarks/bench_postgres.py) $(BENCH)
 
 bench-backup: ## our backup beside pg_dump in all its ways, and what its proof costs, about 20 minutes
 	@bin/test --exec python benchmarks/bench_backup.py $(BENCH)
+
+bench-restore: ## our restore beside pg_restore, and how long the application stands, about 15 minutes
+	@bin/test --exec python benchmarks/bench_restore.py $(BENCH)
 
 bench-politeness: ## the longest wait of a client while we vacuum, and while vacuumdb does
 	@bin/test --exec python benchmarks/bench_politeness.py $(BENCH)

@@ -21,7 +21,6 @@ import shutil
 import statistics
 import sys
 import tempfile
-import time
 import typing as t
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -30,18 +29,12 @@ sys.path.insert(0, str(ROOT / "tests"))
 import conftest  # noqa: E402, F401 - makes the checkout importable as the collection
 import sides  # noqa: E402
 from bars import Bars, NotWorked, ends_cleanly_when_told, in_turn, ratio, say, tell  # noqa: E402
-from support.modules import run_module  # noqa: E402
 from support.postgres import SHOP  # noqa: E402
-from warehouse import Warehouse  # noqa: E402
+from warehouse import STANDARD_BYTES, STANDARD_ROWS, Warehouse, timed  # noqa: E402
 
-#: What the bars are judged on; other sizes are for trying things out.
-STANDARD_ROWS = 12_500_000
-STANDARD_BYTES = 3_000_000_000
-#: The bars of a restore (beside `pg_restore -j`) and of the application's standstill go with the role that restores.
 LIMITS = {"backup_guide_ratio": 0.4, "backup_zstd_ratio": 1.15, "verify_backup_ratio": 3}
 
 OURS, GUIDE = "ours", "guide"
-_LONGEST = 1800
 
 
 class Bench:
@@ -131,14 +124,14 @@ class Bench:
         path = self.scratch / "backups"
         given = {"path": str(path), "bin_dir": self.warehouse.server.bin_dir, "jobs": self.options.jobs}
         try:
-            backup, seconds = _timed("postgres_backup", {**self.login, "databases": [SHOP], **given})
+            backup, seconds = timed("postgres_backup", {**self.login, "databases": [SHOP], **given})
             (entry,) = [one for one in _manifest(backup["backup"])["databases"] if one["name"] == SHOP]
             counted = {table["name"]: table["rows"] for table in entry["stored_tables"]}
             if counted != self.warehouse.counts():
                 raise NotWorked(f"the backup counted {counted}")
             self._note_size(OURS, path)
             polite = {"nice": 0, "io_class": "none", "scratch_path": str(self.scratch)}
-            verified, its_seconds = _timed("postgres_backup_verify", {**given, **polite})
+            verified, its_seconds = timed("postgres_backup_verify", {**given, **polite})
             if verified["figures"]["restored_rows"] != sum(counted.values()):
                 raise NotWorked(f"the verification restored {verified['figures']['restored_rows']} rows")
             self.verified.append(its_seconds)
@@ -157,15 +150,6 @@ class Bench:
             self.bars.judge(bar, value, LIMITS[bar])
         else:
             say(f"{bar} {value:.3g}: not judged, the size is not that of the bar")
-
-
-def _timed(name: str, arguments: t.Mapping[str, t.Any]) -> tuple[dict[str, t.Any], float]:
-    begin = time.monotonic()
-    answer = run_module(name, arguments, timeout=_LONGEST)
-    seconds = time.monotonic() - begin
-    if answer["failed"] or not answer["changed"]:
-        raise NotWorked(f"{name} did not work: {answer.get('msg')}")
-    return answer, seconds
 
 
 def _manifest(path: str) -> dict[str, t.Any]:

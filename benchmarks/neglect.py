@@ -108,6 +108,7 @@ class Neglected:
                 server.create()
                 server.start()
                 change(server)
+                _shed_wal(server)
                 server.stop()  # not `immediate`: a clean stop saves the statistics
             except BaseException:
                 server.close()
@@ -141,6 +142,21 @@ def _for_each(server: PrivatePostgres, names: t.Sequence[str], sql: str, rows: i
                 cursor.execute(sql.format(name=name, rows=rows))
     finally:
         conn.close()
+
+
+def _shed_wal(server: PrivatePostgres) -> None:
+    """Gigabytes of it, kept to be used again, would be copied with each copy."""
+    for sql in (
+        "ALTER SYSTEM SET min_wal_size = '64MB'",
+        "ALTER SYSTEM SET max_wal_size = '64MB'",
+        "SELECT pg_reload_conf(), pg_sleep(1)",
+        "CHECKPOINT",
+        "SELECT pg_switch_wal()",
+        "CHECKPOINT",
+        "ALTER SYSTEM RESET min_wal_size",
+        "ALTER SYSTEM RESET max_wal_size",
+    ):
+        server.run_sql(sql)
 
 
 def _vacuum(server: PrivatePostgres) -> None:

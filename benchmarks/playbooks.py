@@ -64,10 +64,10 @@ class Playbooks:
         path, given = self.scratch / f"{name}.yml", self.scratch / f"{name}.json"
         path.write_text(playbook, encoding="utf-8")
         given.write_text(json.dumps({**place, **interpreter, **variables}), encoding="utf-8")
-        # From an image, the playbook is played by the host that started it: see benchmarks/run-in-image.
+        # From an image, the playbook is played by the host that started it: see tests/bed/run-benchmark.
         root = os.environ.get("STEWARD_BENCH_ROOT")
         outside = ["chroot", root, "env", f"--chdir={self.scratch}"] if root else []
-        command = [*outside, str(self.venv / "bin" / "ansible-playbook"), "-i", "localhost,", "-e", f"@{given}", str(path)]
+        play = [str(self.venv / "bin" / "ansible-playbook"), "-i", "localhost,", "-e", f"@{given}", str(path)]
         environment = {
             "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
             "ANSIBLE_COLLECTIONS_PATH": str(conftest.COLLECTIONS),
@@ -75,7 +75,7 @@ class Playbooks:
             "ANSIBLE_NOCOLOR": "1",
             "PATH": os.pathsep.join([str(self.venv / "bin"), os.environ["PATH"]]),
         }
-        return run(command, environment, self.scratch)
+        return run([*outside, *play], environment, self.scratch)
 
 
 def _environment() -> pathlib.Path:

@@ -65,6 +65,12 @@ options:
       - File with the private key, for encrypted backups, as C(age -i) takes it. On command lines is only its path.
     type: path
     default: ''
+  public_key:
+    description:
+      - File with the public key of whoever signs manifests, in PEM form. With it, a backup that is not signed, or not
+        by the holder of that key, is never taken.
+    type: path
+    default: ''
   scratch_path:
     description:
       - Where a backup that has to be decrypted or decompressed first is unpacked, in a directory closed to others that

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, The steward.maintenance authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The benchmark itself, in small: it builds its clusters, both sides do their work, and it says what it measured."""
+"""The benchmarks themselves, in small: both sides do their work, and they say what they measured."""
 
 from __future__ import annotations
 
@@ -9,13 +9,12 @@ import pathlib
 import subprocess
 import sys
 
-_BENCHMARK = pathlib.Path(__file__).resolve().parent.parent.parent / "benchmarks" / "bench_postgres.py"
+_BENCHMARKS = pathlib.Path(__file__).resolve().parent.parent.parent / "benchmarks"
 
 
-def test_every_side_does_its_work_and_small_sizes_judge_no_bar() -> None:
-    sizes = ("--tables", "20", "--rows", "1000", "--bloated", "1", "--bloated-rows", "100000")
+def _small(program: str, *arguments: str) -> str:
     done = subprocess.run(
-        [sys.executable, str(_BENCHMARK), "--rounds", "1", *sizes, "--only", "idle", "all", "few", "reindex"],
+        [sys.executable, str(_BENCHMARKS / program), "--rounds", "1", *arguments],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -24,6 +23,18 @@ def test_every_side_does_its_work_and_small_sizes_judge_no_bar() -> None:
         timeout=300,
     )
     assert done.returncode == 0, done.stdout
+    assert "\nbar " not in done.stdout, "small sizes judge no bar"
+    return done.stdout
+
+
+def test_maintenance() -> None:
+    sizes = ("--tables", "20", "--rows", "1000", "--bloated", "1", "--bloated-rows", "100000")
+    said = _small("bench_postgres.py", *sizes, "--only", "idle", "all", "few", "reindex")
     for name in ("idle_1000_tables_seconds", "vacuum_all_ratio", "vacuum_few_ratio", "reindex_ratio"):
-        assert f"\n{name} " in done.stdout
-    assert "\nbar " not in done.stdout
+        assert f"\n{name} " in said
+
+
+def test_a_restore_under_an_application() -> None:
+    said = _small("bench_restore.py", "--rows", "20000")
+    for name in ("restore_ratio", "standstill_seconds"):
+        assert f"\n{name} " in said

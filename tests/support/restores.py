@@ -69,14 +69,19 @@ FROM pg_database d WHERE datname = 'shop'"""
 
 
 class Application:
-    """The application of tests/support/shop_application.py on the live database."""
+    """The application of tests/support/shop_application.py on the live database.
 
-    def __init__(self, server: PrivatePostgres, directory: pathlib.Path) -> None:
+    :param query: what it asks its database to see whether it is well.
+    """
+
+    def __init__(
+        self, server: PrivatePostgres, directory: pathlib.Path, query: str = "SELECT count(*) FROM orders"
+    ) -> None:
         self.directory = directory
         self.port = free_port()
         directory.mkdir()
         dsn = f"host={server.socket_dir} port={server.port} user={server.superuser} dbname=shop connect_timeout=5"
-        (directory / "config.json").write_text(json.dumps({"port": self.port, "dsn": dsn}))
+        (directory / "config.json").write_text(json.dumps({"port": self.port, "dsn": dsn, "query": query}))
         self.patience = "30s"
         self.behave("well")
 

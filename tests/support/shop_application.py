@@ -5,9 +5,9 @@
 
     python shop_application.py DIRECTORY start
 
-`DIRECTORY/config.json` says where it listens and what it connects to, `DIRECTORY/mode` how it behaves: `well` answers
-/health by asking its database, `ill` answers 500, `mute` accepts and never answers, `drip` sends a byte now and then,
-and `stubborn` does not stop when told to. Whatever happens, it ends after three minutes.
+`DIRECTORY/config.json` says where it listens, what it connects to and what it asks there, `DIRECTORY/mode` how it
+behaves: `well` answers /health by asking its database, `ill` answers 500, `mute` accepts and never answers, `drip`
+sends a byte now and then, and `stubborn` does not stop when told to. Whatever happens, it ends after three minutes.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _LIFE = 180
 
 class _Handler(http.server.BaseHTTPRequestHandler):
     directory = pathlib.Path()
-    dsn = ""
+    dsn = query = ""
 
     def do_GET(self) -> None:
         mode = (self.directory / "mode").read_text()
@@ -45,7 +45,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
         try:
             conn = psycopg2.connect(self.dsn)
-            conn.cursor().execute("SELECT count(*) FROM orders")
+            conn.cursor().execute(self.query)
             conn.close()
         except psycopg2.Error:
             return 503
@@ -59,7 +59,7 @@ def serve(directory: pathlib.Path) -> None:
     config = json.loads((directory / "config.json").read_text())
     if (directory / "mode").read_text() == "stubborn":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    _Handler.directory, _Handler.dsn = directory, config["dsn"]
+    _Handler.directory, _Handler.dsn, _Handler.query = directory, config["dsn"], config["query"]
     server = http.server.ThreadingHTTPServer(("127.0.0.1", config["port"]), _Handler)
     server.daemon_threads = True
     threading.Timer(_LIFE, lambda: os._exit(0)).start()

@@ -14,7 +14,9 @@ import typing as t
 from . import system
 from .places import ROOT
 
-_PYTEST = ("python", "-m", "pytest", "-p", "no:cacheprovider", "--color=no")
+#: Each log ends with what took longest, for whoever has to make it shorter.
+_TELLING = ("--color=no", "--durations=15", "--durations-min=3")
+_PYTEST = ("python", "-m", "pytest", "-p", "no:cacheprovider", *_TELLING)
 #: The logic that is sent to managed hosts, whose Python may be older than the controller's.
 _HOST_UNITS = ("tests/unit/core", "tests/unit/postgres", "tests/unit/backup", "tests/unit/s3")
 #: Tests of one module's judgement; that each module runs under a core is seen in the other files.
@@ -50,10 +52,11 @@ class Layer:
 
 
 def layers() -> list[Layer]:
-    """All layers, in the order in which they are started: what is over soon, then what takes long."""
+    """All layers, in the order in which they are started: what is over soon, then what takes longest."""
     host = (
-        system.GIT, system.POSTGRES, system.AGE, system.ZSTD, system.JOURNAL, system.PROMTOOL, system.CHROMIUM,
-    )  # fmt: skip
+        *(system.GIT, system.POSTGRES, system.AGE, system.ZSTD),
+        *(system.JOURNAL, system.PROMTOOL, system.CHROMIUM),
+    )
     boxes = tuple(system.containers())
     scenario = os.environ.get("SCENARIO", "")
     integration = (*_PYTEST, "tests/integration")
@@ -66,14 +69,14 @@ def layers() -> list[Layer]:
         Layer("images", "images", ("tests/bed/build", *_images(cores)), needs=boxes, timeout=30 * _MINUTE),
         Layer("lint", "lint", ("python", "-m", "tools.layers.lint"), needs=(system.GIT,)),
         Layer("unit", "unit", (*_PYTEST, "tests/unit"), needs=(system.GIT,)),
+        Layer("integration", "integration", integration, needs=host),
+        Layer("faults", "faults", (*_PYTEST, *_faults(backups=False)), needs=host),
         Layer("sanity", "sanity", ("python", "-m", "tools.layers.sanity"), needs=(system.GIT,)),
         Layer("house", "house", (*_PYTEST, "tests/house"), needs=(system.GIT,)),
         Layer("molecule", "molecule", molecule, needs=boxes, after="images", timeout=40 * _MINUTE),
-        Layer("faults", "faults", (*_PYTEST, *_faults(backups=False)), needs=host),
         Layer("faults-backup", "faults", (*_PYTEST, *_faults(backups=True)), needs=host),
         *_acceptance(boxes),
         *_in_containers(boxes),
-        Layer("integration", "integration", integration, needs=host),
         Layer(
             "integration-wheel-pg18",
             "integration",
@@ -104,7 +107,7 @@ def _older_core(
     if first <= sys.version_info[:2] <= last:
         return Layer(name, "cores", (*_PYTEST, *tests), venv=name, needs=host)
     env = {"STEWARD_CORE_IMAGE": "core12", "STEWARD_CORE_REQUIREMENTS": f"requirements/{name}.txt"}
-    command = ("tests/bed/run-core-tests", "--color=no", *tests)
+    command = ("tests/bed/run-core-tests", *_TELLING, *tests)
     return Layer(name, "cores", command, needs=boxes, after="images", env=env)
 
 
@@ -112,20 +115,20 @@ def _core_tests() -> list[str]:
     """What can depend on ansible-core: pages in a browser, promtool's judgement and what PostgreSQL does do not."""
     elsewhere = _elsewhere("promtool", "browser", *_S3)
     database = [name for name in _integration_tests() if re.search(_DATABASE_ALONE, name)]
-    return ["tests/unit", "tests/integration", *(f"--ignore={name}" for name in sorted({*elsewhere, *database}))]
+    return ["tests/integration", *(f"--ignore={name}" for name in sorted({*elsewhere, *database}))]
 
 
 def _playbook_tests() -> list[str]:
     """For a core between two others on which all that can depend on it is run: what its own programs do."""
     names = set(_elsewhere("ansible-playbook")) - set(_elsewhere("promtool", "browser", *_S3))
-    return ["tests/unit", *sorted(names)]
+    return sorted(names)
 
 
 def _in_containers(boxes: tuple[system.Need, ...]) -> list[Layer]:
     """Modules where managed hosts run them: other Pythons, other PostgreSQLs. And the newest ansible-core."""
-    newest = ("tests/bed/run-core-tests", "--color=no", *_core_tests())
+    newest = ("tests/bed/run-core-tests", *_TELLING, *_core_tests())
     chosen = (
-        ("integration", lambda extreme: (*_HOST_UNITS, *_module_tests(restores=extreme))),
+        ("integration", lambda extreme: (*_HOST_UNITS, *_module_tests(backups=extreme))),
         ("faults", lambda extreme: _module_faults(backups=extreme)),
     )
     return [
@@ -133,7 +136,7 @@ def _in_containers(boxes: tuple[system.Need, ...]) -> list[Layer]:
             Layer(
                 f"{group}-{image}",
                 group,
-                ("tests/bed/run-tests", image, "--", "--color=no", *tests(image != "deb13-pg17")),
+                ("tests/bed/run-tests", image, "--", *_TELLING, *tests(image != "deb13-pg17")),
                 needs=boxes,
                 after="images",
             )
@@ -160,16 +163,17 @@ def _module_faults(backups: bool) -> list[str]:
     return names + (restores if backups else [])
 
 
-def _module_tests(restores: bool) -> list[str]:
+def _module_tests(backups: bool) -> list[str]:
     """Tests of modules alone: a managed host has neither ansible-playbook nor a browser."""
     playbooks = set(_elsewhere("ansible-playbook", "promtool", "browser", *_S3))
-    left = () if restores else ("test_restore",)
+    left = () if backups else ("test_restore", "test_backup")
     return [name for name in _integration_tests() if name not in playbooks and not any(word in name for word in left)]
 
 
 def _wheel_tests() -> list[str]:
     """What can depend on the wheel's programs: the same version from Debian's packages is tested with all the rest."""
-    files = [name for name in _integration_tests() if re.search(r"test_(postgres_|backup\.py|records_postgres)", name)]
+    chosen = r"test_(postgres_(vacuum|reindex|connection|progress)\.py|backup\.py|records_postgres)"
+    files = [name for name in _integration_tests() if re.search(chosen, name)]
     elsewhere = _elsewhere("mark.contrib", *_S3)
     return [name for name in files if name not in elsewhere]
 

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, The steward.maintenance authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Run layers, two at a time, and tell a person what happens."""
+"""Run layers, some at a time, and tell a person what happens."""
 
 from __future__ import annotations
 

@@ -8,8 +8,9 @@ Note that this module util is PRIVATE to the collection. It can have breaking ch
 
 from __future__ import annotations
 
+import codecs
 import dataclasses
-import encodings.idna  # noqa: F401 - for host names: later we may be an account that may not read Python's library
+import socket
 import threading
 import time
 import typing as t
@@ -29,6 +30,9 @@ HEALTH_ARGUMENTS: dict[str, dict[str, t.Any]] = {
     "health_command": {"type": "list", "elements": "str", "default": []},
     "health_timeout": {"type": "str", "default": "1m"},
 }
+
+#: Host names need it, and later we may be an account that may not read Python's library.
+codecs.lookup("idna")
 
 _PAUSE = 0.2
 _ATTEMPT = 5.0
@@ -89,7 +93,7 @@ class Health:
         asking = threading.Thread(target=lambda: told.append(self._fetch(patience)), daemon=True)
         asking.start()
         asking.join(patience)
-        return told[0] if told else f"{mask_secrets(self.url)} did not answer within {format_duration(patience)}"
+        return told[0] if told else _mute(mask_secrets(self.url), patience)
 
     def _fetch(self, patience: float) -> str:
         opener = urllib.request.build_opener(_AsItIs, urllib.request.ProxyHandler({}))
@@ -100,7 +104,10 @@ class Health:
         except urllib.error.HTTPError as exc:
             status = exc.code
         except Exception as exc:  # noqa: BLE001 - in a thread of its own nobody else would hear of it
-            return f"{place} cannot be asked: {mask_secrets(str(getattr(exc, 'reason', None) or exc))}"
+            why = getattr(exc, "reason", None) or exc
+            if isinstance(why, socket.timeout):  # the socket's patience ended before that of whoever waits for us
+                return _mute(place, patience)
+            return f"{place} cannot be asked: {mask_secrets(str(why))}"
         return "" if status == self.status else f"{place} answered {status} instead of {self.status}"
 
     def _ask_command(self, patience: float) -> str:
@@ -109,6 +116,10 @@ class Health:
         except ApplicationError as exc:
             return str(exc)
         return f"{self.command[0]} ended with status {status}: {said or 'it said nothing'}" if status else ""
+
+
+def _mute(place: str, patience: float) -> str:
+    return f"{place} did not answer within {format_duration(patience)}"
 
 
 def health_from(params: t.Mapping[str, t.Any]) -> Health:

@@ -44,8 +44,12 @@ from .worker import NoConnection, Worker
 
 Answer = t.Callable[[t.List[t.Hashable]], t.Mapping[t.Hashable, t.Any]]
 
-#: Questions are gathered for so long while the workers have enough to do.
-_GATHER_SECONDS = 0.4
+#: Questions are gathered for so long while the workers have enough to do, for their next statements wait meanwhile. Up
+#: to 14, whoever asks for statistics waits until the collector has written a file with them.
+_GATHER_SECONDS = 1.0
+
+#: Jobs are begun ahead for the statements of so many seconds: as long as an answer takes, and a moment.
+_AHEAD_SECONDS = 2.5 * _GATHER_SECONDS
 
 #: How often the progress is read and told.
 _TELL_SECONDS = 1.0
@@ -127,7 +131,7 @@ class Crew:
         :returns: whether there are no more.
         """
         now = time.monotonic()
-        while self._ended and self._ended[0] < now - 1:
+        while self._ended and self._ended[0] < now - _AHEAD_SECONDS:
             self._ended.popleft()
         while len(self._ahead) < self._most - len(self._busy) + len(self._ended):
             job = next(waiting, None)

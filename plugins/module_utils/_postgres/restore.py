@@ -32,7 +32,7 @@ from .restore_exchange import Change, Surroundings
 from .restore_journal import as_account, only_one, open_journal, state_directory
 from .restore_left import require_same_backup, take_up
 from .restore_naming import old_name, side_name
-from .restore_needs import Needs, look, require_no_prepared, require_version, stays_behind, tablespace_for
+from .restore_needs import Extent, Needs, look, require_no_prepared, require_version, stays_behind, tablespace_for
 from .restore_opening import Opening
 from .restore_roles import drop_roles
 from .restore_side import Side, leftovers, remove
@@ -121,7 +121,7 @@ class _Restore:
         :raises PostgresError: naming all that is missing.
         """
         began = time.monotonic()
-        require_undamaged(choice.backup)
+        require_undamaged(choice.backup, self.settings.opening.public_key)
         self._rehash = time.monotonic() - began
         self._age = age_of(choice.backup)
         settings = self.settings
@@ -138,8 +138,7 @@ class _Restore:
                 settings.opening,
                 live,
                 pg_restore,
-                settings.create_roles,
-                with_tablespaces=keeps,
+                Extent(settings.create_roles, with_tablespaces=keeps),
             )
             run = free_moment(conn, self.site.target)
         if self.needs.problems:

@@ -32,6 +32,7 @@ CHOICE_ARGUMENTS: dict[str, dict[str, t.Any]] = {
     "allow_unverified": {"type": "bool", "default": False},
     "allow_refuted": {"type": "bool", "default": False},
     "identity_file": {"type": "path", "default": ""},
+    "public_key": {"type": "path", "default": "", "no_log": False},  # a path
     "scratch_path": {"type": "path", "default": "/var/tmp"},  # noqa: S108 (what is made in it is closed to others)
     "jobs": {"type": "int", "default": 2},
     "bin_dir": {"type": "path", "default": ""},
@@ -61,7 +62,7 @@ def wanted_from(params: t.Mapping[str, t.Any]) -> Wanted:
 
 def opening_from(params: t.Mapping[str, t.Any]) -> Opening:
     """How the backup is opened. What is missing for that is told when it is known which backup it is."""
-    return Opening(params["identity_file"] or "", params["scratch_path"], params["jobs"])
+    return Opening(params["identity_file"] or "", params["scratch_path"], params["jobs"], params["public_key"] or "")
 
 
 def surroundings_from(params: t.Mapping[str, t.Any]) -> Surroundings:

@@ -18,6 +18,7 @@ from .._core.sizes import format_size
 from .._core.suggest import InputError, did_you_mean
 from .backup_sets import BackupSet, damaged_files, read_sets
 from .connection import PostgresError
+from .signatures import check_public_key, wrong_signature
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,11 +110,17 @@ def _usable(backup: BackupSet, wanted: Wanted) -> Choice:
     return Choice(backup, entry)
 
 
-def require_undamaged(backup: BackupSet) -> None:
-    """Compare every byte with the manifest.
+def require_undamaged(backup: BackupSet, public_key: str) -> None:
+    """Compare every byte with the manifest, and the manifest with its signature where a key says whose it must be.
 
+    :raises InputError: when the key is none.
     :raises PostgresError: naming the first files that differ.
     """
+    if public_key:
+        check_public_key(public_key)
+        stranger = wrong_signature(backup.path, public_key)
+        if stranger:
+            raise PostgresError(f"backup {backup.name} is not to be trusted: {stranger}")
     wrong = damaged_files(backup, by_hash=True)
     if wrong:
         more = f"; and {len(wrong) - 3} more" if len(wrong) > 3 else ""

@@ -105,7 +105,7 @@ def side_from(site: Site, left: t.Mapping[str, t.Any], opening: Opening, bin_dir
         raise PostgresError(f"backup {left['backup']} is no longer in {left['path']}: roll back to undo what was begun")
     if named[0].damage:
         raise PostgresError(f"backup {left['backup']} is damaged: {named[0].damage}")
-    require_undamaged(named[0])
+    require_undamaged(named[0], opening.public_key)
     entry = next(entry for entry in named[0].manifest["databases"] if entry["name"] == left["target"])
     with site.session() as conn:
         pg_restore = require_version(named[0], server_version(conn), bin_dir)

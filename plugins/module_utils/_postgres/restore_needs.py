@@ -23,6 +23,7 @@ from .processes import run
 from .restore_catalog import Database
 from .restore_choice import Choice
 from .restore_opening import Opening
+from .restore_rights import missing_rights
 
 _GROWTH = 1.2
 _MOST_NAMED = 5
@@ -44,7 +45,8 @@ _KNOWN_LOCALES = (
 )
 
 _PLACE = """
-SELECT CASE WHEN spcname = 'pg_default' THEN current_setting('data_directory') ELSE pg_tablespace_location(oid) END
+SELECT CASE WHEN spcname = 'pg_default' THEN (SELECT setting FROM pg_settings WHERE name = 'data_directory')
+  ELSE pg_tablespace_location(oid) END
 FROM pg_tablespace WHERE spcname = %s"""
 
 
@@ -57,6 +59,19 @@ class Needs:
     missing_roles: list[str] = dataclasses.field(default_factory=list)
     needed_bytes: int = 0
     free_bytes: int | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Extent:
+    """How much of what a backup says is to come back.
+
+    :param create_roles: whether those that are missing are created.
+    :param with_owners: whether everything gets its owner, and the database its place.
+    """
+
+    create_roles: bool
+    with_tablespaces: bool = True
+    with_owners: bool = True
 
 
 def require_version(backup: BackupSet, version: int, bin_dir: str) -> str:
@@ -81,8 +96,7 @@ def look(
     opening: Opening,
     live: Database | None,
     pg_restore: str,
-    create_roles: bool,
-    with_tablespaces: bool,
+    extent: Extent,
 ) -> Needs:
     """All that is missing, not only the first of it: a person at three in the morning wants to mend it once."""
     needs = Needs()
@@ -90,12 +104,15 @@ def look(
     with opening.contents(choice.backup, choice.entry) as source:
         script = run([pg_restore, "--schema-only", "--file=-", source])
         listed = run([pg_restore, "--list", source])
-    _look_at_roles(conn, choice, script, listed, create_roles, needs)
+    _look_at_roles(conn, choice, script, listed, extent.create_roles, needs)
+    if extent.with_owners:
+        owner = live.properties.owner if live else str(choice.entry["owner"])
+        needs.problems += missing_rights(conn, script, owner, needs.missing_roles, replaces=live is not None)
     _look_at_extensions(conn, choice, needs)
-    if with_tablespaces:
+    if extent.with_tablespaces:
         _look_at_tablespaces(conn, choice, script, live, needs)
     _look_at_locale(conn, choice, live, needs)
-    _look_at_space(conn, login, choice, tablespace_for(choice, live, with_tablespaces), needs)
+    _look_at_space(conn, login, choice, tablespace_for(choice, live, extent.with_tablespaces), needs)
     return needs
 
 
@@ -157,13 +174,25 @@ def _look_at_extensions(conn: t.Any, choice: Choice, needs: Needs) -> None:
         barred = [name for name in sorted(wanted) if name in available and available[name] == (True, False)]
         if barred:
             needs.problems.append(f"only a superuser can create the extensions {_first(barred)}: log in as one")
-    preloaded = {
-        word.strip() for word in query(conn, "SELECT current_setting('shared_preload_libraries')")[0][0].split(",")
-    }
-    for name in choice.backup.manifest["server"].get("preload_libraries", []):
-        if name in wanted and name not in preloaded and name not in _NEEDS_NO_PRELOAD:
-            message = f"extension {name} was preloaded where the backup was made and is not here: its creation may fail"
+    wants = [
+        name
+        for name in choice.backup.manifest["server"].get("preload_libraries", [])
+        if name in wanted and name not in _NEEDS_NO_PRELOAD
+    ]
+    if wants:
+        _look_at_preloaded(conn, wants, needs)
+
+
+def _look_at_preloaded(conn: t.Any, wants: t.Sequence[str], needs: Needs) -> None:
+    rows = query(conn, "SELECT setting FROM pg_settings WHERE name = 'shared_preload_libraries'")
+    there = {word.strip() for word in rows[0][0].split(",")} if rows else set()
+    for name in wants:
+        if name not in there:
+            where = "is not here" if rows else "may not be here, which this login may not see"
+            message = f"extension {name} was preloaded where the backup was made and {where}: its creation may fail"
             action = f"add {name} to shared_preload_libraries and restart the server"
+            if not rows:
+                action = f"GRANT pg_read_all_settings to the login, or look yourself: {action}"
             needs.findings.append(Finding("restore-not-preloaded", "medium", name, message, action=action))
 
 

@@ -23,11 +23,15 @@ from .unpacking import is_wrapped, key_for, require_openable, unpacked
 
 @dataclasses.dataclass(frozen=True)
 class Opening:
-    """With which key, and where what has to be unpacked lies meanwhile, closed to others."""
+    """With which key, and where what has to be unpacked lies meanwhile, closed to others.
+
+    :param public_key: of whoever must have signed the manifest; empty: nobody has to.
+    """
 
     identity_file: str = ""
     scratch_path: str = "/var/tmp"  # noqa: S108 (each copy gets a private directory in it)
     jobs: int = 1
+    public_key: str = ""
 
     def require(self, backup: BackupSet) -> None:
         """:raises PostgresError: when the key, or the program that it was packed with, is missing here."""

@@ -39,6 +39,10 @@ WHERE NOT convalidated AND oid >= 16384 ORDER BY 1"""
 _COLLATION_VERSION = """
 SELECT pg_database_collation_actual_version(oid) FROM pg_database WHERE datname = current_database()"""
 
+_TEMPLATE_TABLESPACE = """
+SELECT s.spcname::text FROM pg_database AS d JOIN pg_tablespace AS s ON s.oid = d.dattablespace
+WHERE d.datname = 'template0'"""
+
 
 @dataclasses.dataclass(frozen=True)
 class Side:
@@ -76,10 +80,16 @@ def create(site: Site, side: Side) -> None:
     """An empty database that only we and superusers may enter, with the settings that the dump may rely on."""
     remove(site, side.name)
     with site.session() as conn:
-        query(conn, _create_statement(conn, side))
+        superuser = query(conn, "SELECT rolsuper FROM pg_roles WHERE rolname = current_user")[0][0]
+        statement = _create_statement(conn, side)
+        if not superuser and not side.tables:
+            # What belongs to the owner can be given to it only where it may create things, as in its own database.
+            live = by_name(conn, site.target)
+            statement += f" OWNER {quote(live.properties.owner if live else side.entry['owner'])}"
+        query(conn, statement)
         name = quote(side.name)
         query(conn, f"REVOKE ALL ON DATABASE {name} FROM PUBLIC")
-        if query(conn, "SELECT rolsuper FROM pg_roles WHERE rolname = current_user")[0][0]:
+        if superuser:
             query(conn, f"ALTER DATABASE {name} CONNECTION LIMIT 0")  # superusers are not counted
         set_mark(conn, side, RESTORING, site.target)
         own = [(role, entry) for role, entry in side.entry["settings"] if not role]
@@ -98,7 +108,9 @@ def _create_statement(conn: t.Any, side: Side) -> str:
             words.append(f"ICU_LOCALE {_text(entry['locale'])}")
         elif provider == "builtin":
             words.append(f"BUILTIN_LOCALE {_text(entry['locale'])}")
-    words.append(f"TABLESPACE {quote(side.tablespace)}")
+    # Without a word it goes where template0 is; whoever names that place must be allowed to create in it.
+    if side.tablespace != query(conn, _TEMPLATE_TABLESPACE)[0][0]:
+        words.append(f"TABLESPACE {quote(side.tablespace)}")
     return " ".join(words)
 
 

@@ -30,7 +30,7 @@ from .restore_catalog import Site, by_name, free_moment, site_for
 from .restore_choice import Choice, Wanted, choose, require_undamaged
 from .restore_journal import as_account, only_one, open_journal, state_directory
 from .restore_naming import side_name, side_schema
-from .restore_needs import look, require_version
+from .restore_needs import Extent, look, require_version
 from .restore_opening import Opening
 from .restore_side import Side, leftovers, remove
 
@@ -97,7 +97,7 @@ def _go(
     outcome.backup = choice.backup.path
     chosen = chosen_tables(settings.tables, choice.entry)
     rows = {(one["schema"], one["name"]): int(one["rows"]) for one in choice.entry["stored_tables"]}
-    require_undamaged(choice.backup)
+    require_undamaged(choice.backup, settings.opening.public_key)
     journal = open_journal(directory, site)
     left = journal.peek()
     if left is not None and left["phase"] != PHASE:
@@ -157,7 +157,8 @@ def _look(
         if live is None or not live.allows:
             raise PostgresError(f"there is no database {site.target!r} that could be connected to: restore all of it")
         pg_restore = require_version(choice.backup, server_version(conn), settings.bin_dir)
-        needs = look(conn, site.login, choice, settings.opening, live, pg_restore, True, with_tablespaces=False)
+        extent = Extent(create_roles=True, with_tablespaces=False, with_owners=False)
+        needs = look(conn, site.login, choice, settings.opening, live, pg_restore, extent)
         run = free_moment(conn, site.target)
     findings += needs.findings
     if needs.problems:

@@ -30,6 +30,7 @@ from ansible_collections.steward.maintenance.plugins.module_utils._postgres.rest
     roles_in,
     tablespaces_in,
 )
+from ansible_collections.steward.maintenance.plugins.module_utils._postgres.restore_rights import owners_in
 from ansible_collections.steward.maintenance.plugins.module_utils._postgres.restore_roles import chosen
 from ansible_collections.steward.maintenance.plugins.module_utils._postgres.restore_tables import chosen_tables
 
@@ -178,3 +179,8 @@ def test_tables_are_named_with_or_without_their_schema() -> None:
     assert chosen_tables(["public.a.b"], entry) == [("public", "a.b")]
     with pytest.raises(InputError, match=r"did you mean 'audit\.orders'"):
         chosen_tables(["audit.order"], entry)
+
+
+def test_the_owners_are_read_from_the_script() -> None:
+    script = 'ALTER TABLE public.orders OWNER TO app;\nALTER FUNCTION "a b"() OWNER TO "Odd ""one""";\n'
+    assert owners_in(script + "COMMENT ON TABLE t IS 'ALTER TABLE x OWNER TO nobody;';\n") == {"app", 'Odd "one"'}
