@@ -112,7 +112,8 @@ class Repository:
             return _NONE
 
     def _remote_head(self) -> str:
-        assert self.remote is not None  # noqa: S101
+        if self.remote is None:
+            raise AssertionError("only another repository is asked")
         told = self.git.run("ls-remote", self.remote.url, self._ref).decode()
         return told.split()[0] if told.strip() else _NONE
 

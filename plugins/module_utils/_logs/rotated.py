@@ -161,8 +161,8 @@ def _by_program(argv: t.Sequence[str], handle: t.BinaryIO) -> t.Iterator[bytes]:
     except OSError as exc:
         raise LogsError(f"{argv[0]} cannot be run: {exc.strerror}") from exc
     with process:
-        assert process.stdout is not None  # noqa: S101
-        assert process.stderr is not None  # noqa: S101
+        if process.stdout is None or process.stderr is None:
+            raise AssertionError("both were asked for")
         try:
             while True:
                 block = process.stdout.read(_BLOCK)

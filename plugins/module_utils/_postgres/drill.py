@@ -265,8 +265,8 @@ class _Drill:
         return {**figures, "duration_seconds": round(self.clock.elapsed, 3)}
 
     def _result(self, name: str) -> Result:
-        assert self.restored is not None  # noqa: S101 (it was just proved)
-        assert self.clock.rto is not None  # noqa: S101
+        if self.restored is None or self.clock.rto is None:
+            raise AssertionError("a drill without a restored backup or an answer has no result")
         compared, objectives = self.compared, self.settings.objectives
         rpo = _rpo(self.restored, self.clock.failed)
         findings = [*self.findings, *compared.findings, *objectives.missed(name, self.clock.rto, rpo)]
