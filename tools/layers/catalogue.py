@@ -54,7 +54,10 @@ class Layer:
 
 def layers() -> list[Layer]:
     """All layers, in the order in which they are started: what is over soon, then what takes longest."""
-    host = (system.GIT, system.POSTGRES, system.PGBACKREST, system.AGE, system.ZSTD, system.PROMTOOL, system.CHROMIUM)
+    host = (
+        *(system.GIT, system.POSTGRES, system.PGBACKREST, system.AGE, system.ZSTD),
+        *(system.JOURNAL, system.PROMTOOL, system.CHROMIUM),
+    )
     boxes = tuple(system.containers())
     scenario = os.environ.get("SCENARIO", "")
     integration = (*_PYTEST, "tests/integration")

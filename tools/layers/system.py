@@ -46,6 +46,7 @@ POSTGRES = Need("postgresql", "/usr/lib/postgresql/*/bin/initdb")
 PGBACKREST = Need("pgbackrest", "pgbackrest")
 AGE = Need("age", "age")
 ZSTD = Need("zstd", "zstd")
+JOURNAL = Need("systemd-journal-remote", "/lib/systemd/systemd-journal-remote")
 PROMTOOL = Need("prometheus", "promtool")
 CHROMIUM = Need("chromium", "chromium chromium-browser google-chrome google-chrome-stable")
 

@@ -71,12 +71,15 @@ class Part(t.Protocol):
     def start(self, timeout: float) -> None: ...
 
 
-def run_command(argv: Argv, timeout: float, directory: str = "/") -> tuple[int, str]:
+def run_command(
+    argv: Argv, timeout: float, directory: str = "/", more: t.Mapping[str, str] | None = None
+) -> tuple[int, str]:
     """Exit status and the end of what a command said.
 
     What it starts may live on and keep its output open, so the output goes into a file, and only the command itself is
     waited for. It runs as the account that started this process, even where that has put on another one meanwhile.
 
+    :param more: what its environment has beside ours.
     :raises ApplicationError: when it cannot be started, or has not ended in time; then it is killed.
     """
     with tempfile.TemporaryFile() as output:
@@ -86,7 +89,7 @@ def run_command(argv: Argv, timeout: float, directory: str = "/") -> tuple[int, 
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                env=_environment(),
+                env={**_environment(), **(more or {})},
                 cwd=directory,
                 start_new_session=True,
                 preexec_fn=_as_the_starter,
@@ -102,7 +105,10 @@ def run_command(argv: Argv, timeout: float, directory: str = "/") -> tuple[int, 
             raise ApplicationError(f"{argv[0]} has not ended after {format_duration(timeout)} and was killed") from None
         finally:
             if process.poll() is None:
-                process.kill()
+                # Nobody waits for it any more: neither it nor what it started may go on behind our back.
+                with contextlib.suppress(OSError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
         output.seek(max(0, output.seek(0, os.SEEK_END) - _OUTPUT_TAIL))
         lines = output.read().decode("utf-8", "replace").strip().splitlines()
         return status, str(mask_secrets(" ".join(line.strip() for line in lines[-_LINES:])))

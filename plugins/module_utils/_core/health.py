@@ -55,6 +55,8 @@ class Health:
     status: int = 200
     command: tuple[str, ...] = ()
     timeout: float = 60
+    #: What the environment of the command has beside ours.
+    environment: t.Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     @property
     def asks(self) -> bool:
@@ -110,7 +112,7 @@ class Health:
 
     def _ask_command(self, patience: float) -> str:
         try:
-            status, said = run_command(self.command, patience)
+            status, said = run_command(self.command, patience, more=self.environment)
         except ApplicationError as exc:
             return str(exc)
         return f"{self.command[0]} ended with status {status}: {said or 'it said nothing'}" if status else ""

@@ -20,7 +20,7 @@ from .connection import PostgresError
 from .encryption import SUFFIX, Key, NoKey, find_key
 from .processes import ProgramFailed, account_for, give_way_at_the_disk
 from .proofs import Compared, Refuted, compare_database, restore_database, restore_globals
-from .scratch import ScratchServer, private_space, remove_leftovers, scratch_server
+from .scratch import ScratchServer, Serving, private_space, remove_leftovers, scratch_server
 from .signatures import wrong_signature
 from .unpacking import is_wrapped, require_openable, unpacked
 from .verify_plan import Settings
@@ -31,9 +31,17 @@ _MOST_NAMED = 5
 _DISK_FULL = "no space left on device"
 
 
-def prove(backup: BackupSet, settings: Settings, compared: Compared) -> dict[str, float]:
+def prove(
+    backup: BackupSet,
+    settings: Settings,
+    compared: Compared,
+    serving: Serving | None = None,
+    then: t.Callable[[ScratchServer], None] | None = None,
+) -> dict[str, float]:
     """What was measured.
 
+    :param serving: how the server works that it is restored into, when it is not only there to be compared.
+    :param then: called when all is proved, while that server still runs.
     :raises Refuted: when the backup is not what it says.
     :raises PostgresError: when it could not be looked at.
     """
@@ -62,12 +70,15 @@ def prove(backup: BackupSet, settings: Settings, compared: Compared) -> dict[str
         server["bootstrap_role"],
         _preload(backup),
         settings.nice,
+        serving,
     ) as scratch:
         began = time.monotonic()
         _restore(scratch, backup, settings, key, pg_restore)
         restored = time.monotonic() - began
         for entry in backup.manifest["databases"]:
             compare_database(scratch.login, entry, server["standby"], compared)
+        if then:
+            then(scratch)
     return {
         "rehash_seconds": round(rehashed, 3),
         "restore_seconds": round(restored, 3),

@@ -29,6 +29,7 @@ PREFIX = "steward-verify-"
 _LOCK = "lock"
 _GONE = ".gone"
 _LOG = "server.log"
+_HOST_BASED = "pg_hba.conf"
 _START_PATIENCE = 60
 _STOP_PATIENCE = 30
 _PORT = 5432
@@ -63,6 +64,35 @@ _SETTINGS = {
 }
 
 
+#: What makes a throwaway server fast and a lasting one lose data.
+_NOT_DURABLE = ("fsync", "synchronous_commit", "full_page_writes", "autovacuum")
+
+
+@dataclasses.dataclass(frozen=True)
+class Serving:
+    """A throwaway server that works as one that is to last, and perhaps answers others while it lives.
+
+    :param listen_addresses: as the server's setting; nobody but we can reach it when empty.
+    :param allow_from: networks from which roles may log in with their passwords.
+    """
+
+    listen_addresses: str = ""
+    port: int = _PORT
+    allow_from: tuple[str, ...] = ()
+
+    @property
+    def settings(self) -> dict[str, str]:
+        kept = {name: value for name, value in _SETTINGS.items() if name not in _NOT_DURABLE}
+        return {**kept, "listen_addresses": self.listen_addresses, "port": str(self.port)}
+
+    @property
+    def host_based(self) -> str:
+        """The lines of pg_hba.conf. The socket is in a directory that is closed to others."""
+        # `md5` takes SCRAM where the role's password is saved so, and md5 where it is old.
+        lines = ["local all all trust", *(f"host all all {network} md5" for network in self.allow_from)]
+        return "\n".join(lines) + "\n"
+
+
 @dataclasses.dataclass(frozen=True)
 class ScratchServer:
     """A running throwaway server."""
@@ -86,11 +116,13 @@ def scratch_server(
     bootstrap_role: str,
     preload: t.Sequence[str] = (),
     nice: int = 0,
+    serving: Serving | None = None,
 ) -> t.Iterator[ScratchServer]:
     """A new server of `major` below `parent`, removed at the end whatever happens.
 
     :param bootstrap_role: the role that it is made with: it must be the one of the server that the globals come from,
         for grants in them are said to be granted by it.
+    :param serving: how it works when it is not only there to be compared.
     :raises PostgresError: naming what is missing, or what the server said when it did not start.
     """
     initdb = find_binary("initdb", major, bin_dir)
@@ -99,10 +131,13 @@ def scratch_server(
     try:
         # Both files are opened while the directory is still ours alone: later its account could have put links there.
         with lock(os.path.join(directory, _LOCK)), open(os.path.join(directory, _LOG), "wb") as log:
+            port = serving.port if serving else _PORT
+            if serving:
+                _write_host_based(directory, serving, account)
             if account:
                 os.chown(directory, account.uid, account.gid)
             data = os.path.join(directory, "data")
-            if len(os.path.join(directory, f".s.PGSQL.{_PORT}").encode()) > _LONGEST_SOCKET:
+            if len(os.path.join(directory, f".s.PGSQL.{port}").encode()) > _LONGEST_SOCKET:
                 raise PostgresError(f"the path {directory} is too long for a Unix socket: choose a shorter one")
             run(
                 [initdb, f"--pgdata={data}", f"--username={bootstrap_role}", "--auth=trust", "--encoding=UTF8",
@@ -112,7 +147,7 @@ def scratch_server(
                 nice=nice,
             )  # fmt: skip
             process = spawn(
-                [postgres, "-D", data, *_options(directory, preload)],
+                [postgres, "-D", data, *_options(directory, preload, serving)],
                 env={**os.environ, "LC_ALL": "C"},
                 account=account,
                 nice=nice,
@@ -121,7 +156,7 @@ def scratch_server(
                 death_signal=signal.SIGQUIT,
             )
             try:
-                bootstrap = Login("", _PORT, bootstrap_role, "", "template1", directory, "disable")
+                bootstrap = Login("", port, bootstrap_role, "", "template1", directory, "disable")
                 _wait_until_up(bootstrap, process, directory)
                 yield ScratchServer(directory, _own_role(bootstrap), bootstrap)
             finally:
@@ -156,8 +191,18 @@ def discard(directory: str) -> None:
     remove_tree(gone)
 
 
-def _options(directory: str, preload: t.Sequence[str]) -> list[str]:
-    settings = {**_SETTINGS, "unix_socket_directories": directory}
+def _write_host_based(directory: str, serving: Serving, account: Account | None) -> None:
+    path = os.path.join(directory, _HOST_BASED)
+    with open(path, "w", encoding="ascii") as handle:
+        handle.write(serving.host_based)
+    if account:
+        os.chown(path, account.uid, account.gid)
+
+
+def _options(directory: str, preload: t.Sequence[str], serving: Serving | None = None) -> list[str]:
+    settings = {**(serving.settings if serving else _SETTINGS), "unix_socket_directories": directory}
+    if serving:
+        settings["hba_file"] = os.path.join(directory, _HOST_BASED)
     if preload:
         # Libraries that an extension cannot be created without; their background workers must not act on the copy.
         settings.update(shared_preload_libraries=",".join(preload), max_worker_processes="0")

@@ -40,6 +40,9 @@ AVAILABLE = {
     "backup.verify",
     "recovery.database",
     "recovery.retire",
+    "drill.database",
+    "drill.system",
+    "drill.region",
 }
 
 

@@ -78,7 +78,7 @@ def test_hosts_are_in_natural_order_and_only_in_their_groups(view: View) -> None
 
 def test_an_unread_host_is_unknown_in_every_row_and_not_called_overdue(view: View) -> None:
     rows = [row for row in view.rows if row.host.startswith("db11")]
-    assert len(rows) == 8
+    assert len(rows) == 9
     assert {row.verdict for row in rows} == {"unknown"}
     assert all("No route to host" in row.reason for row in rows)
     assert not any(row.schedule.is_overdue for row in rows)
