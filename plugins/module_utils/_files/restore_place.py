@@ -122,7 +122,7 @@ class Destination:
 
     def _make_root(self) -> None:
         if not os.path.isdir(self.path):
-            os.makedirs(self.path, mode=0o700)
+            os.makedirs(self.path, mode=0o700, exist_ok=True)  # another thread may come first
             self.changed = True
 
     def _make(self, path: bytes) -> None:
