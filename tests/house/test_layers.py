@@ -83,7 +83,7 @@ def test_what_needs_an_s3_server_or_pgbackrest_runs_on_the_host_and_nowhere_else
     marked -= {"tests/house/test_layers.py"}
     assert len(marked) >= 3
     for layer in layers.values():
-        here = ("integration", "faults", "faults-backup")
+        here = ("integration", "integration-backup", "faults", "faults-backup")
         if layer.group in ("integration", "cores", "faults") and layer.name not in here:
             chosen = [name for name in marked if name in layer.command]
             assert not chosen, f"{layer.name} runs {chosen}"

@@ -18,13 +18,15 @@ from .places import ROOT
 _TELLING = ("--color=no", "--durations=15", "--durations-min=3")
 _PYTEST = ("python", "-m", "pytest", "-p", "no:cacheprovider", *_TELLING)
 #: The logic that is sent to managed hosts, whose Python may be older than the controller's.
-_HOST_UNITS = ("tests/unit/core", "tests/unit/postgres", "tests/unit/backup", "tests/unit/files", "tests/unit/s3")
+_HOST_UNITS = tuple(
+    f"tests/unit/{domain}" for domain in ("core", "postgres", "backup", "configuration", "files", "logs", "s3")
+)
 #: Tests of one module's judgement; that each module runs under a core is seen in the other files.
 _DATABASE_ALONE = (
     r"test_(postgres_(bloat|collation|crew|reindex_|review_|vacuum_)|benchmarks|backup_|restore(_tables)?\.py)"
 )
 #: Backups: these on the host, and what depends on a version's programs on the oldest and the newest version as well.
-_BACKUPS = r"test_(backup|offsite|files|physical|canary_(offsite|files)|postgres_restore)"
+_BACKUPS = r"test_(backup|offsite|files|physical|drill|restore|canary_(offsite|files)|postgres_restore)"
 #: Tests that need boto3 and an S3 server, or pgBackRest. What they test does not depend on PostgreSQL's version or on
 #: ansible-core.
 _HOST_ONLY = ("mark.s3", "mark.pgbackrest")
@@ -60,7 +62,6 @@ def layers() -> list[Layer]:
     )
     boxes = tuple(system.containers())
     scenario = os.environ.get("SCENARIO", "")
-    integration = (*_PYTEST, "tests/integration")
     cores = [
         _older_core("2.16", (3, 10), (3, 12), _core_tests(), host, boxes),
         _older_core("2.18", (3, 11), (3, 13), _playbook_tests(), host, boxes),
@@ -70,12 +71,13 @@ def layers() -> list[Layer]:
         Layer("images", "images", ("tests/bed/build", *_images(cores)), needs=boxes, timeout=30 * _MINUTE),
         Layer("lint", "lint", ("python", "-m", "tools.layers.lint"), needs=(system.GIT,)),
         Layer("unit", "unit", (*_PYTEST, "tests/unit"), needs=(system.GIT,)),
-        Layer("integration", "integration", integration, needs=host),
+        Layer("integration", "integration", (*_PYTEST, *_integration(backups=False)), needs=host),
         Layer("faults", "faults", (*_PYTEST, *_faults(backups=False)), needs=host),
+        Layer("integration-backup", "integration", (*_PYTEST, *_integration(backups=True)), needs=host),
+        Layer("faults-backup", "faults", (*_PYTEST, *_faults(backups=True)), needs=host),
         Layer("sanity", "sanity", ("python", "-m", "tools.layers.sanity"), needs=(system.GIT,)),
         Layer("house", "house", (*_PYTEST, "tests/house"), needs=(system.GIT,)),
         Layer("molecule", "molecule", molecule, needs=boxes, after="images", timeout=40 * _MINUTE),
-        Layer("faults-backup", "faults", (*_PYTEST, *_faults(backups=True)), needs=host),
         *_acceptance(boxes),
         *_in_containers(boxes),
         Layer(
@@ -146,6 +148,11 @@ def _in_containers(boxes: tuple[system.Need, ...]) -> list[Layer]:
         ),
         Layer("core-newest", "cores", newest, needs=boxes, after="images"),
     ]
+
+
+def _integration(backups: bool) -> list[str]:
+    """The modules and roles here; backups and all else in layers of their own, for neither is over soon."""
+    return [name for name in _integration_tests() if bool(re.search(_BACKUPS, name)) is backups]
 
 
 def _faults(backups: bool) -> list[str]:
