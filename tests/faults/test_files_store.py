@@ -182,7 +182,7 @@ def test_two_at_once(kept: Kept) -> None:
     finally:
         holder.kill()
         holder.wait()
-    assert f"{place} is in use by process" in answer["reason"]
+    assert "another run holds" in answer["reason"]
     assert kept.listing() == []
 
 

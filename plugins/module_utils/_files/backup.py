@@ -19,11 +19,12 @@ import typing as t
 
 from .._core.clock import stamp, utc_now, write_time
 from .._core.durations import format_duration
+from .._core.locks import Busy
 from .._core.result import Result, merge
 from .._core.sizes import format_size
 from .._s3.checksums import digest_of_file
 from .._s3.errors import S3Error
-from .common import Busy, first_of, lock, moment_of, one_line, open_index, scratch
+from .common import first_of, lock, moment_of, one_line, open_index, scratch
 from .index import Entry, IndexDamaged, Reader, Writer
 from .keeping import find_expired, prune
 from .plan import Tally, make_plan

@@ -10,46 +10,28 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import fcntl
 import hashlib
 import os
 import tempfile
 import typing as t
 
 from .._core.clock import parse_time, stamp
+from .._core.locks import held
 from .._core.suggest import InputError
 from .index import Reader
 from .target import INDEX, RUNS, Target, stamps
-
-
-class Busy(Exception):
-    """Another run is at the same tree; the text says who."""
 
 
 class NoRun(Exception):
     """There is no index of a run that could be used; the text says where it was looked for."""
 
 
-@contextlib.contextmanager
-def lock(state_dir: str, place: str) -> t.Iterator[None]:
-    """One run at a time for each place of a tree. The system lets go of it when we die, however we die.
+def lock(state_dir: str, place: str) -> t.ContextManager[None]:
+    """One run at a time for each place of a tree.
 
     :raises Busy: when somebody else holds it.
     """
-    os.makedirs(state_dir, mode=0o700, exist_ok=True)
-    path = os.path.join(state_dir, f"{hashlib.sha256(place.encode()).hexdigest()[:16]}.lock")
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = os.pread(descriptor, 64, 0).decode("utf-8", "replace").strip() or "that has just started"
-            raise Busy(f"{place} is in use by process {holder} (lock {path})") from None
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
-        yield
-    finally:
-        os.close(descriptor)
+    return held(state_dir, f"{hashlib.sha256(place.encode()).hexdigest()[:16]}.lock")
 
 
 def moment_of(run: str) -> datetime.datetime:

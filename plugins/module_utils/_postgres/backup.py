@@ -14,6 +14,7 @@ import typing as t
 
 from .._core.clock import utc_now
 from .._core.durations import format_duration
+from .._core.locks import Busy, lock
 from .._core.result import Finding, Result, ok_or_findings
 from .._core.sizes import format_size
 from .._core.suggest import InputError
@@ -23,7 +24,6 @@ from .backup_sets import BackupSet, damaged_files, read_sets, remove_partials
 from .backup_writing import BackupWriter
 from .connection import Login, PostgresError, connect, one_line
 from .dump import Tools, find_tools
-from .durable import Busy, lock
 from .encryption import find_seal
 from .signatures import check_signing_key
 from .sources import Source, choose_source

@@ -18,6 +18,7 @@ import typing as t
 
 from .._core.durations import format_duration
 from .._core.health import Health
+from .._core.locks import Busy
 from .._core.result import Finding, Result, ok_or_findings
 from .._core.suggest import InputError
 from .._s3.client import Store
@@ -30,7 +31,6 @@ from .connection import PostgresError, connect, one_line, query
 from .drill_clock import Clock, Objectives
 from .drill_sources import Candidate, OffsiteSource, local_candidates, place_of_its_own
 from .drill_traffic import Interrupted, Traffic, TrafficLost, how_to_look, interruptible
-from .durable import Busy
 from .proofs import Compared, Refuted
 from .proving import prove
 from .scratch import ScratchServer, Serving

@@ -12,25 +12,23 @@ import contextlib
 import dataclasses
 import datetime
 import os
-import stat
 import typing as t
 
 from .._core.clock import write_time
+from .._core.locks import left_in, own_place
 from .._core.result import Finding
 from .._core.suggest import InputError
 from .._s3.client import Store
 from .._s3.streams import Streams
 from .backup_plan import require_space
 from .backup_sets import BackupSet, moment_of, read_sets, until
-from .connection import PostgresError
-from .durable import lock, remove_tree
+from .durable import remove_tree
 from .offsite_copies import Copy
 from .offsite_fetch import NoCopy, download, find_copy
 from .offsite_fetch import Settings as Choice
 
 PREFIX = "steward-drill-"
 
-_LOCK = "lock"
 _LOCK_PATIENCE = 2
 _SECOND = datetime.timedelta(seconds=1)
 
@@ -92,9 +90,7 @@ class OffsiteSource:
     def _bringing(self, copy: Copy) -> t.Callable[[], BackupSet]:
         def bring() -> BackupSet:
             # What an earlier candidate left here is of no use any more.
-            for name in os.listdir(self._place):
-                if name != _LOCK:
-                    remove_tree(os.path.join(self._place, name))
+            _empty(self._place)
             require_space(self._place, _bytes_of(copy), "the fetched copy")
             directory = os.path.join(self._place, copy.name)
             os.mkdir(directory, 0o700)
@@ -110,36 +106,17 @@ def _bytes_of(copy: Copy) -> int:
 
 @contextlib.contextmanager
 def place_of_its_own(scratch_path: str) -> t.Iterator[str]:
-    """A directory that is ours alone, empty, and gone at the end: what a killed drill fetched would make this one look
-    faster than it is. One drill at a time.
+    """Empty: what a killed drill fetched would make this one look faster than it is. One drill at a time.
 
-    Others may write beside it, and know its name: what is there must be a directory, ours, and closed to them.
-
-    :raises PostgresError: when somebody else has taken the name.
+    :raises OSError: when somebody else has taken the name.
     :raises Busy: when another drill is at work.
     """
-    place = os.path.join(scratch_path, f"{PREFIX}{os.geteuid()}")
-    with contextlib.ExitStack() as stack:
-        while not _take(place, stack):
-            stack.close()
-        try:
-            for name in os.listdir(place):
-                if name != _LOCK:
-                    remove_tree(os.path.join(place, name))
-            yield place
-        finally:
-            remove_tree(place)
+    path = os.path.join(scratch_path, f"{PREFIX}{os.geteuid()}")
+    with own_place(path, _LOCK_PATIENCE, remove_tree) as place:
+        _empty(place)
+        yield place
 
 
-def _take(place: str, stack: contextlib.ExitStack) -> bool:
-    """Whether it is ours now. It is not when another drill has just ended, and taken the place and its lock away."""
-    with contextlib.suppress(FileExistsError):
-        os.mkdir(place, 0o700)
-    try:
-        found = os.lstat(place)
-        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or stat.S_IMODE(found.st_mode) != 0o700:
-            raise PostgresError(f"{place} is not a directory of this account and closed to others: remove it")
-        descriptor = stack.enter_context(lock(os.path.join(place, _LOCK), _LOCK_PATIENCE))
-    except FileNotFoundError:
-        return False
-    return os.fstat(descriptor).st_nlink > 0
+def _empty(place: str) -> None:
+    for left in left_in(place):
+        remove_tree(left)

@@ -1,16 +1,14 @@
 # Copyright (c) 2026, The steward.maintenance authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Files that are on the disk when we say so: hashed, flushed, written whole or not at all, one writer at a time.
+"""Files that are on the disk when we say so: hashed, flushed, written whole or not at all.
 
 Note that this module util is PRIVATE to the collection. It can have breaking changes at any time.
 """
 
 from __future__ import annotations
 
-import contextlib
 import errno
-import fcntl
 import hashlib
 import json
 import os
@@ -19,10 +17,6 @@ import time
 import typing as t
 
 _BLOCK = 1 << 20
-
-
-class Busy(Exception):
-    """Somebody else holds a lock; the text says who."""
 
 
 def sha256_of(path: str) -> str:
@@ -122,35 +116,3 @@ def remove_tree(path: str, patience: float = 15) -> None:
             if exc.errno not in (errno.ENOENT, errno.ENOTEMPTY) or time.monotonic() >= deadline:
                 raise
         time.sleep(0.1)
-
-
-@contextlib.contextmanager
-def lock(path: str, patience: float = 0) -> t.Iterator[int]:
-    """Hold a lock that the system lets go of when we die, however we die.
-
-    :raises Busy: when somebody else holds it for longer than `patience` seconds.
-    """
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    try:
-        deadline = time.monotonic() + patience
-        while not _take(descriptor):
-            if time.monotonic() >= deadline:
-                holder = os.pread(descriptor, 64, 0).decode("utf-8", "replace").strip()
-                raise Busy(f"another run holds {path} ({'process ' + holder if holder else 'no process named in it'})")
-            time.sleep(0.2)
-        if os.geteuid() == 0:
-            owner = os.stat(os.path.dirname(path))
-            os.fchown(descriptor, owner.st_uid, owner.st_gid)
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
-        yield descriptor
-    finally:
-        os.close(descriptor)
-
-
-def _take(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

@@ -16,6 +16,7 @@ import typing as t
 
 from .._core.clock import utc_now
 from .._core.durations import format_duration
+from .._core.locks import Busy, lock
 from .._core.result import Finding, Result, ok_or_findings
 from .._core.sizes import format_size
 from .._core.suggest import InputError
@@ -27,7 +28,6 @@ from .._s3.upload import Sender
 from .backup import diff_of
 from .backup_sets import BackupSet, moment_of, read_sets
 from .connection import PostgresError, one_line
-from .durable import Busy, lock
 from .offsite_choice import Planned, choose, system_of
 from .offsite_copies import Copy, describe, read_copies
 from .offsite_retention import StillLocked, abandoned, expired_names, is_versioned, remove_copy, require_lock

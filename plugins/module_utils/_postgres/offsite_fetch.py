@@ -17,6 +17,7 @@ import typing as t
 
 from .._core.clock import parse_time, write_time
 from .._core.durations import format_duration
+from .._core.locks import Busy, lock
 from .._core.result import Finding, Result, ok_or_findings
 from .._core.sizes import format_size
 from .._core.suggest import InputError, refuse_unknown
@@ -29,7 +30,7 @@ from .backup import describe, diff_of
 from .backup_plan import require_space
 from .backup_sets import MANIFEST, PARTIAL, BackupSet, damaged_files, moment_of, read_manifest, read_sets
 from .connection import PostgresError, one_line
-from .durable import Busy, files_below, flush, flush_tree, give_to_owner_of, lock, remove_tree
+from .durable import files_below, flush, flush_tree, give_to_owner_of, remove_tree
 from .offsite_copies import STATEMENTS, Copy, read_copies, read_systems
 
 LOCK = ".fetch.lock"

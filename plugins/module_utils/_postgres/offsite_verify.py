@@ -8,16 +8,15 @@ Note that this module util is PRIVATE to the collection. It can have breaking ch
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import json
 import os
-import stat
 import time
 import typing as t
 
 from .._core.clock import utc_now, write_time
 from .._core.durations import format_duration
+from .._core.locks import Busy, own_place
 from .._core.result import Finding, Result, ok_or_findings
 from .._core.suggest import InputError
 from .._s3.client import Store
@@ -30,7 +29,7 @@ from .backup import diff_of
 from .backup_plan import due_after, require_space
 from .backup_sets import BackupSet, moment_of, read_sets
 from .connection import PostgresError, one_line
-from .durable import Busy, lock, remove_tree
+from .durable import remove_tree
 from .offsite_copies import OFFSITE_REFUTED, OFFSITE_VERIFIED, Copy, describe, read_copies, restored_moment
 from .offsite_fetch import NoCopy, download, find_copy
 from .offsite_fetch import Settings as Choice
@@ -40,7 +39,6 @@ from .verify_plan import Settings as Restoring
 
 PREFIX = "steward-offsite-"
 
-_LOCK = "lock"
 _LOCK_PATIENCE = 10
 
 
@@ -105,7 +103,9 @@ class _Verification:
             self.outcome.changed = True
             summary = f"the copy {copy.name} would be fetched and restored ({why})"
             return ok_or_findings(summary, self.compared.findings, {}, 1, 1)
-        with _place_of_its_own(self.settings.restoring.scratch_path, copy.system) as place:
+        # What a killed run fetched into it is gone on with.
+        path = os.path.join(self.settings.restoring.scratch_path, f"{PREFIX}{copy.system}-{os.geteuid()}")
+        with own_place(path, _LOCK_PATIENCE, remove_tree) as place:
             return self._verify(copy, place)
 
     def _why_due(self, copies: t.Sequence[Copy]) -> str:
@@ -201,24 +201,3 @@ def _planned(copy: Copy, why: str) -> dict[str, t.Any]:
         "reason": why,
         "estimate": {"bytes": sum(int(entry["bytes"]) for entry in copy.manifest["files"])},
     }
-
-
-@contextlib.contextmanager
-def _place_of_its_own(scratch_path: str, system: str) -> t.Iterator[str]:
-    """A directory that is ours alone and gone at the end. What a killed run fetched into it is gone on with.
-
-    Others may write beside it, and know its name: what is there must be a directory, ours, and closed to them.
-
-    :raises PostgresError: when somebody else has taken the name.
-    """
-    place = os.path.join(scratch_path, f"{PREFIX}{system}-{os.geteuid()}")
-    with contextlib.suppress(FileExistsError):
-        os.mkdir(place, 0o700)
-    found = os.lstat(place)
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or stat.S_IMODE(found.st_mode) != 0o700:
-        raise PostgresError(f"{place} is not a directory of this account and closed to others: remove it")
-    with lock(os.path.join(place, _LOCK), _LOCK_PATIENCE):
-        try:
-            yield place
-        finally:
-            remove_tree(place)

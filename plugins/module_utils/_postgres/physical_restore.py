@@ -21,13 +21,14 @@ import typing as t
 
 from .._core.clock import parse_time, utc_now, write_time
 from .._core.durations import format_duration
+from .._core.locks import Busy, lock
 from .._core.result import Finding, Result, ok_or_findings
 from .._core.sizes import format_size
 from .._core.suggest import InputError, refuse_unknown
 from .backup import diff_of
 from .backup_plan import require_space
 from .connection import PostgresError, connect, one_line, query
-from .durable import Busy, lock, remove_tree
+from .durable import remove_tree
 from .physical_backrest import Backrest
 from .physical_side import PORT, Recovered, RecoveryFailed, SideCluster
 from .physical_stanza import PhysicalBackup, Stanza, read_stanza

@@ -20,12 +20,12 @@ import typing as t
 
 from .._core.clock import utc_now, write_time
 from .._core.durations import format_duration
+from .._core.locks import Busy, lock
 from .._core.result import Finding, Result, ok_or_findings
 from .._core.suggest import InputError
 from .backup import diff_of
 from .backup_plan import due_after, require_space
 from .connection import Login, PostgresError, connect, is_standby, one_line
-from .durable import Busy, lock
 from .objectives import missed_objectives
 from .physical_archive import FAILING, Archiver, findings, look, segment_number
 from .physical_backrest import Backrest, BackrestFailed

@@ -11,12 +11,13 @@ from __future__ import annotations
 import os
 
 from .._core.clock import utc_now, write_time
+from .._core.locks import Busy, lock
 from .._core.result import Result
 from .._core.suggest import InputError, did_you_mean
 from .backup import LOCK
 from .backup_sets import PINNED, BackupSet, read_sets
 from .connection import PostgresError
-from .durable import Busy, flush, lock, write_json
+from .durable import flush, write_json
 
 _LOCK_PATIENCE = 10
 

@@ -17,6 +17,7 @@ import typing as t
 from .._core.application import ApplicationError
 from .._core.durations import format_duration
 from .._core.journal import Journal, JournalError, StepFailed
+from .._core.locks import Busy
 from .._core.result import Finding, Result, ok_or_findings
 from .._core.sizes import format_size
 from .._core.suggest import InputError
@@ -24,7 +25,6 @@ from . import restore_beside as beside
 from . import restore_exchange as exchange
 from .backup_plan import age_of
 from .connection import Login, PostgresError, one_line, server_version
-from .durable import Busy
 from .restore_beside import Measured
 from .restore_catalog import Database, Site, by_name, free_moment, site_for
 from .restore_choice import Choice, Wanted, choose, require_undamaged, rows_of

@@ -16,9 +16,9 @@ import time
 import typing as t
 
 from .._core.journal import Journal
+from .._core.locks import Busy
 from .._core.records import default_path
 from .connection import PostgresError, is_standby, query
-from .durable import Busy
 from .processes import Account, account_for
 from .restore_catalog import Site
 

@@ -16,12 +16,12 @@ from .._core.clock import parse_time, utc_now, write_time
 from .._core.durations import format_duration
 from .._core.health import Health
 from .._core.journal import JournalError, Step, StepFailed
+from .._core.locks import Busy
 from .._core.result import Finding, Result, ok_or_findings
 from .._core.sizes import format_size
 from .._core.suggest import InputError
 from .backup_sets import read_sets
 from .connection import Login, PostgresError, connect, is_standby, one_line, query, quote
-from .durable import Busy
 from .restore_catalog import Database, Site, by_name, by_oid, databases, sessions, site_for
 from .restore_journal import as_account, only_one, open_journal, state_directory
 from .restore_naming import OLD, Mark

@@ -16,11 +16,11 @@ from .._core.application import ApplicationError
 from .._core.clock import stamp, utc_now
 from .._core.durations import format_duration
 from .._core.journal import JournalError, StepFailed
+from .._core.locks import Busy
 from .._core.result import Finding, Result, ok_or_findings
 from .._core.suggest import InputError, did_you_mean
 from . import restore_exchange as exchange
 from .connection import Login, PostgresError, one_line
-from .durable import Busy
 from .restore import Outcome
 from .restore_beside import Measured
 from .restore_catalog import Database, Site, by_name, databases, site_for

@@ -19,12 +19,12 @@ import time
 import typing as t
 
 from .._core.journal import Journal, JournalError, Step, StepFailed
+from .._core.locks import Busy
 from .._core.result import Finding, Result, ok_or_findings
 from .._core.suggest import InputError, refuse_unknown
 from .backup_plan import age_of
 from .backup_sets import BackupSet
 from .connection import Login, PostgresError, StatementError, one_line, query, quote, server_version
-from .durable import Busy
 from .restore_beside import Measured, RestoreBeside
 from .restore_catalog import Site, by_name, free_moment, site_for
 from .restore_choice import Choice, Wanted, choose, require_undamaged

@@ -18,10 +18,11 @@ import tempfile
 import time
 import typing as t
 
+from .._core.locks import Busy, lock
 from .binaries import find_binary
 from .connection import Login, PostgresError, connect, quote
 from .connection import query as run_query
-from .durable import Busy, lock, remove_tree
+from .durable import remove_tree
 from .processes import Account, run, spawn, stop
 
 PREFIX = "steward-verify-"

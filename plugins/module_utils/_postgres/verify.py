@@ -15,6 +15,7 @@ import typing as t
 
 from .._core.clock import parse_time, utc_now, write_time
 from .._core.durations import format_duration
+from .._core.locks import Busy, lock
 from .._core.result import Finding, Result, merge, ok_or_findings
 from .._core.suggest import InputError
 from .backup import LOCK as BACKUP_LOCK
@@ -22,7 +23,6 @@ from .backup import describe, diff_of
 from .backup_plan import age_of
 from .backup_sets import REFUTED, VERIFIED, BackupSet, declare, read_sets, remove_partials, remove_set, until
 from .connection import PostgresError, one_line
-from .durable import Busy, lock
 from .encryption import find_key
 from .objectives import missed_objectives
 from .proofs import Compared, Refuted

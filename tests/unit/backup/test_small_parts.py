@@ -17,10 +17,8 @@ from ansible_collections.steward.maintenance.plugins.module_utils._postgres.back
 from ansible_collections.steward.maintenance.plugins.module_utils._postgres.connection import Login, PostgresError
 from ansible_collections.steward.maintenance.plugins.module_utils._postgres.dump import directory_name
 from ansible_collections.steward.maintenance.plugins.module_utils._postgres.durable import (
-    Busy,
     files_below,
     flush_tree,
-    lock,
     read_json,
     sha256_of,
     write_json,
@@ -76,27 +74,6 @@ def test_statements_of_globals():
         "COMMENT ON ROLE a IS E'it\\'s; \\\\ -- no comment'",
         "COMMENT ON ROLE b IS 'two\nlines;'",
     ]
-
-
-def test_a_lock_is_held_by_one(tmp_path):
-    path = str(tmp_path / "lock")
-    with lock(path):
-        with pytest.raises(Busy, match=f"process {os.getpid()}"), lock(path):
-            raise AssertionError("two hold it")
-        began = time.monotonic()
-        with pytest.raises(Busy), lock(path, patience=0.5):
-            raise AssertionError("two hold it")
-        assert time.monotonic() - began >= 0.5
-    with lock(path):
-        assert stat.S_IMODE(os.stat(path).st_mode) == 0o600
-
-
-def test_a_lock_is_no_way_to_write_elsewhere(tmp_path):
-    (tmp_path / "precious").write_text("keep")
-    (tmp_path / "lock").symlink_to(tmp_path / "precious")
-    with pytest.raises(OSError, match="symbolic links"), lock(str(tmp_path / "lock")):
-        raise AssertionError("it was followed")
-    assert (tmp_path / "precious").read_text() == "keep"
 
 
 def test_json_is_written_whole(tmp_path):
