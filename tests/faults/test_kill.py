@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The main job killed with SIGKILL at random moments: the next run puts everything right (tools/kill_test.py).
 
-STEWARD_KILLS says how often (default 6; each run of the tests has moments of its own), STEWARD_KILL_SEED repeats the moments of an earlier run.
+STEWARD_KILLS says how often (default 6; each run of the tests has moments of its own), STEWARD_KILL_SEED repeats the
+moments of an earlier run.
 """
 
 from __future__ import annotations

@@ -16,17 +16,11 @@ import time
 import typing as t
 
 import pytest
-from support.plays import NAMES, ROLES, Fleet
+from support.plays import NAMES, ROLES, Fleet, changed
 
 from ansible_collections.steward.maintenance.plugins.module_utils._core.records import open_store
 
 pytest_plugins = ("support.plays_fixtures",)
-
-
-def changed(told: str, host: str) -> int:
-    match = re.search(rf"{host} : ok=\d+ changed=(\d+)", told)
-    assert match, told
-    return int(match.group(1))
 
 
 def test_the_first_run_does_all_and_the_second_changes_nothing(fleet: Fleet) -> None:
@@ -203,37 +197,11 @@ def test_a_misspelt_group_is_not_nothing_to_do(fleet: Fleet) -> None:
     assert not fleet.records.exists()
 
 
-def test_records_that_cannot_be_written_stop_the_host_before_it_acts(fleet: Fleet) -> None:
-    fleet.records.mkdir()
-    fleet.records.chmod(0o555)
-    if os.geteuid() == 0:
-        # Root writes everywhere: the host's account is one that may not.
-        become = ["ansible_become=true", "ansible_become_method=su", "ansible_become_user=nobody"]
-        become += ["ansible_become_flags='-s /bin/sh'", "ansible_python_interpreter=/usr/bin/python3"]
-        fleet.write_inventory({"postgres": ["db1"]}, become)
-    status, told = fleet.run("--limit", "db1")
-    assert status != 0
-    assert f"the records in {fleet.records}/db1.jsonl cannot be written: Permission denied" in told, told
-    assert "nothing was done" in told
-    assert "Publish a result" not in told
-    assert list(fleet.records.iterdir()) == []
-
-
-def test_a_broken_chain_keeps_the_run_red_while_the_work_goes_on(fleet: Fleet) -> None:
-    fleet.run("--limit", "db1", cycle_only=["backup.database", "backup.verify"])
-    path = fleet.records / "db1.jsonl"
-    path.write_text(path.read_text(encoding="utf-8").replace("all 3", "all 9", 1), encoding="utf-8")
-    status, told = fleet.run("--limit", "db1")
-    assert status == 2, told
-    assert "their chain is broken: record 1 was altered" in told.split("PLAY [Tell what needs attention]")[1]
-    assert fleet.recorded()["database.vacuum"] == "ok"
-
-
 def test_a_host_that_cannot_be_reached_is_told_in_the_report(fleet: Fleet) -> None:
     fleet.write_inventory({"postgres": ["db1", "db2 ansible_connection=ssh ansible_host=127.0.0.1 ansible_port=1"]})
-    status, told = fleet.run()
+    status, told = fleet.run(cycle_only=["database.vacuum"])
     assert status == 4, told
-    assert fleet.recorded() == dict.fromkeys(NAMES, "ok")
+    assert fleet.recorded() == {"database.vacuum": "ok"}
     page = fleet.report.read_text(encoding="utf-8")
     assert re.search("records not read: [^<]*127.0.0.1", page)
     assert "not in this run" not in page
@@ -246,48 +214,6 @@ def test_check_mode_records_nothing_and_says_so(fleet: Fleet) -> None:
     assert "database.vacuum ok: looked at all 3 of it" in told
     assert not fleet.records.exists()
     assert not fleet.report.exists()
-
-
-def test_a_change_that_needs_a_request_is_skipped_and_recorded_until_there_is_one(fleet: Fleet) -> None:
-    fleet.activities["database.vacuum"]["change"] = "normal"
-    only = ["database.vacuum"]
-    status, told = fleet.run("--limit", "db1", cycle_only=only)
-    assert status == 0, told
-    assert "no change request was given" in told
-    assert fleet.recorded() == {"database.vacuum": "skipped"}
-    status, told = fleet.run("--limit", "db1", cycle_only=only)
-    assert changed(told, "db1") == 0
-    status, told = fleet.run("--limit", "db1", cycle_only=only, cycle_change_request="CR-7")
-    assert status == 0, told
-    last = open_store(str(fleet.records / "db1.jsonl")).read()[-1]
-    assert (last["verdict"], last["change"]) == ("ok", "CR-7")
-
-
-def test_a_cadence_and_a_freeze_leave_the_rest_alone(fleet: Fleet) -> None:
-    status, told = fleet.run("--limit", "db1", playbook="run_daily")
-    assert status == 0, told
-    assert set(fleet.recorded()) == {"backup.database", "backup.verify", "recovery.retire"}
-    freeze = {"reason": "sale", "owner": "Ann", "end": "2999-12-31"}
-    status, told = fleet.run("-v", "--limit", "db1", playbook="run_weekly", cycle_freezes=[freeze])
-    assert status == 0, told
-    assert "database.vacuum: frozen by Ann until 3000-01-01T00:00:00Z: sale" in told
-    assert set(fleet.recorded()) == {"backup.database", "backup.verify", "database.review", "recovery.retire"}
-
-
-def test_a_report_that_cannot_be_written_makes_the_run_red(fleet: Fleet) -> None:
-    status, told = fleet.run("--limit", "db1", cycle_report_path="/dev/null/report.html")
-    assert status == 2, told
-    assert "the report was not written" in told.split("PLAY [Tell what needs attention]")[1]
-    assert fleet.recorded() == dict.fromkeys(NAMES, "ok")
-
-
-def test_metrics_are_written_on_each_host_when_asked_for(fleet: Fleet) -> None:
-    path = f"{fleet.directory}/{{{{ inventory_hostname }}}}.prom"
-    status, told = fleet.run("--limit", "db1", cycle_metrics_path=path)
-    assert status == 0, told
-    text = (fleet.directory / "db1.prom").read_text(encoding="utf-8")
-    assert "database.vacuum" in text
-    assert "security.access" not in text
 
 
 def test_after_a_kill_the_next_run_completes(fleet: Fleet) -> None:

@@ -46,7 +46,7 @@ def test_metrics_of_real_records_pass_promtool(tmp_path: pathlib.Path, records: 
     answer = run_module("metrics", arguments(tmp_path, records))
     assert answer["changed"]
     assert answer["verdict"] == "ok"
-    assert answer["summary"] == "metrics of 8 activities written"
+    assert answer["summary"] == "metrics of 9 activities written"
     text = (tmp_path / "steward.prom").read_text()
     promtool(text)
     assert f"steward_records_total {len(sample.troubled(HOST))}\n" in text

@@ -122,3 +122,10 @@ class Fleet:
         """The last verdict of each activity."""
         store = open_store(str(self.records / f"{host}.jsonl"))
         return {record["activity"]: record["verdict"] for record in store.read()}
+
+
+def changed(told: str, host: str) -> int:
+    """How many changes the recap of a run tells of a host."""
+    match = re.search(rf"{host} : ok=\d+ changed=(\d+)", told)
+    assert match, told
+    return int(match.group(1))

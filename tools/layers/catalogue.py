@@ -22,8 +22,9 @@ _HOST_UNITS = tuple(
     f"tests/unit/{domain}" for domain in ("core", "postgres", "backup", "configuration", "files", "logs", "s3")
 )
 #: Tests of one module's judgement; that each module runs under a core is seen in the other files.
-_DATABASE_ALONE = (
-    r"test_(postgres_(bloat|collation|crew|reindex_|review_|vacuum_)|benchmarks|backup_|restore(_tables)?\.py)"
+_LOGIC_ALONE = (
+    r"test_(postgres_(bloat|collation|crew|reindex_|review_|vacuum_)|benchmarks|backup_|restore(_tables|_rights)?\.py"
+    r"|cycle_rules)"
 )
 #: Backups: these on the host, and what depends on a version's programs on the oldest and the newest version as well.
 _BACKUPS = r"test_(backup|offsite|files|physical|drill|restore|canary_(offsite|files)|postgres_restore)"
@@ -117,8 +118,8 @@ def _older_core(
 def _core_tests() -> list[str]:
     """What can depend on ansible-core: pages in a browser, promtool's judgement and what PostgreSQL does do not."""
     elsewhere = _elsewhere("promtool", "browser", *_HOST_ONLY)
-    database = [name for name in _integration_tests() if re.search(_DATABASE_ALONE, name)]
-    return ["tests/integration", *(f"--ignore={name}" for name in sorted({*elsewhere, *database}))]
+    alone = [name for name in _integration_tests() if re.search(_LOGIC_ALONE, name)]
+    return ["tests/integration", *(f"--ignore={name}" for name in sorted({*elsewhere, *alone}))]
 
 
 def _playbook_tests() -> list[str]:
