@@ -1,7 +1,7 @@
 # Copyright (c) 2026, The steward.maintenance authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The rules of the cycle, as a user sees them kept. They are our own logic, so one ansible-core is enough for them."""
+"""The rules of the cycle through ansible-playbook. They are our own logic, so one ansible-core is enough for them."""
 
 from __future__ import annotations
 
