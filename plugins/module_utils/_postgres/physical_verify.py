@@ -146,9 +146,8 @@ class _Run:
         self.findings: list[Finding] = []
 
     def nothing_to_do(self) -> Result:
-        proved = [backup for backup in self.stanza.backups if backup.verified][-1]
-        assert proved.verified is not None  # noqa: S101 (said by the line above)
-        age = (utc_now() - proved.verified).total_seconds()
+        proved, moment = [(backup, backup.verified) for backup in self.stanza.backups if backup.verified][-1]
+        age = (utc_now() - moment).total_seconds()
         figures: dict[str, float] = {"verified_age_seconds": round(age)}
         if proved.restore_seconds is not None:
             figures["restore_seconds"] = proved.restore_seconds
