@@ -15,7 +15,7 @@ from . import system
 from .places import ROOT
 
 #: Each log ends with what took longest, for whoever has to make it shorter.
-_TELLING = ("--color=no", "--durations=15", "--durations-min=3")
+_TELLING = ("--color=no", "--durations=15")
 _PYTEST = ("python", "-m", "pytest", "-p", "no:cacheprovider", *_TELLING)
 #: The logic that is sent to managed hosts, whose Python may be older than the controller's.
 _HOST_UNITS = tuple(
