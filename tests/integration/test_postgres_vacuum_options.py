@@ -183,7 +183,8 @@ def test_odd_names_are_vacuumed_and_proved(shop: PrivatePostgres) -> None:
     assert [entry["subject"] for entry in answer["done"]] == [f"{_LONG}.{_LONG}"]
 
 
-def test_of_a_thousand_idle_tables_none_is_touched_and_it_takes_less_than_two_seconds(shop: PrivatePostgres) -> None:
+def test_of_a_thousand_idle_tables_none_is_touched(shop: PrivatePostgres) -> None:
+    """How long that takes is for `make bench-postgres` to say: here, others use the processors as well."""
     with contextlib.closing(shop.connect(SHOP)) as conn:
         conn.cursor().execute(
             "DO $$ BEGIN FOR i IN 1..1000 LOOP EXECUTE format('CREATE TABLE t%s (id int PRIMARY KEY)', i);"
@@ -193,11 +194,7 @@ def test_of_a_thousand_idle_tables_none_is_touched_and_it_takes_less_than_two_se
     _run(shop, task="analyze")
     before = len(_issued(shop))
 
-    answers = []
-    for task in ("vacuum", "analyze"):
-        began = time.monotonic()
-        answers.append(_run(shop, task=task))
-        assert time.monotonic() - began < 2
+    answers = [_run(shop, task=task) for task in ("vacuum", "analyze")]
 
     for answer in answers:
         assert (answer["verdict"], answer["changed"], answer["planned"]) == ("ok", False, [])
