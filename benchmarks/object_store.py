@@ -165,7 +165,7 @@ def _is_damaged(headers: t.Mapping[str, str], body: bytes) -> bool:
     if len(told) == 64 and hashlib.sha256(body).hexdigest() != told:
         return True
     found = {
-        "content-md5": lambda: hashlib.md5(body).digest(),  # noqa: S324
+        "content-md5": lambda: hashlib.md5(body).digest(),  # noqa: S324 (what Content-MD5 is)
         "x-amz-checksum-sha256": lambda: hashlib.sha256(body).digest(),
         "x-amz-checksum-crc32": lambda: zlib.crc32(body).to_bytes(4, "big"),
     }

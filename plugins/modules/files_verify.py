@@ -39,7 +39,8 @@ attributes:
   check_mode:
     support: full
     details:
-      - This module only looks and never changes anything.
+      - This module only looks and never changes anything. A tree that was never backed up is no failure in check mode,
+        where no task before can have backed it up.
   diff_mode:
     support: N/A
     details:
@@ -127,7 +128,7 @@ def main() -> None:
         settings = Settings(sample=number_from(params, "sample", 0, 1_000_000), whole=params["whole"])
     except InputError as exc:
         module.fail_json(msg=str(exc))
-    finish(module, verify(place, trees, settings), changed=False)
+    finish(module, verify(place, trees, settings, module.check_mode), changed=False)
 
 
 if __name__ == "__main__":

@@ -52,6 +52,16 @@ def test_nothing_twice_and_nothing_lost_across_rotation(logs: Logs, compression:
     assert [path.name for path in logs.state.glob("spool-*")] == []
 
 
+def test_a_pattern_for_live_files_only_is_told(logs: Logs) -> None:
+    logs.write("access.log", "day 0\n")
+    logs.rotate("access.log", "day 1\n")
+    pattern = str(logs.log / "*.log")
+    answer = logs.archive(paths=[pattern])
+    assert (answer["verdict"], answer["archived"]) == ("findings", [])
+    (finding,) = answer["findings"]
+    assert (finding["id"], finding["action"]) == ("logs-rotated-missed", f"write {pattern}*")
+
+
 def test_what_is_still_written_to_is_left(logs: Logs) -> None:
     logs.write("app.log", "live\n")
     logs.write("young.log.1", "young\n", age=0)
@@ -115,6 +125,8 @@ def test_the_journal_goes_on_where_it_ended(logs: Logs, tmp_path: pathlib.Path) 
     def lines() -> list[list[str]]:
         return [re.findall(r"^MESSAGE=line (\d+)$", text, re.MULTILINE) for text in logs.contents()]
 
+    journal.mkdir()
+    assert [finding["id"] for finding in logs.archive(**asked)["findings"]] == ["logs-journal-empty"]
     write_journal(journal, "a", 1, 5)
     assert logs.archive(**asked)["verdict"] == "ok"
     assert lines() == [["1", "2", "3", "4", "5"]]

@@ -184,6 +184,8 @@ def test_verification_reads_bytes_back(kept: Kept) -> None:
     assert (answer["figures"]["read_files"], answer["figures"]["files"]) == (10, 30)
     assert kept.verify(whole=True)["figures"]["read_files"] == 30
     assert kept.verify(trees=["none"])["verdict"] == "failed"
+    # Before the first run, check mode has nothing to look at, and nobody could have made it.
+    assert kept.verify(trees=["none"], check=True)["verdict"] == "skipped"
 
 
 def test_rot_that_the_listing_does_not_show_is_found_by_reading(tmp_path: pathlib.Path) -> None:

@@ -71,6 +71,10 @@ def test_who_may_be_the_owner_and_create_databases_restores(restores: Restores, 
     [
         ("ALTER ROLE deputy NOCREATEDB", 'ALTER ROLE "deputy" CREATEDB'),
         ("REVOKE app FROM deputy", 'GRANT "app" TO "deputy"'),
+        (
+            "ALTER ROLE deputy NOINHERIT; REVOKE app FROM deputy; GRANT app TO deputy",
+            "role deputy does not inherit what app may",
+        ),
         ("REVOKE pg_signal_backend FROM deputy", 'GRANT pg_signal_backend TO "deputy"'),
     ],
 )

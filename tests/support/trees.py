@@ -96,8 +96,8 @@ class Kept:
         assert not answer["failed"], answer
         return into
 
-    def verify(self, **more: t.Any) -> dict[str, t.Any]:
-        return run_module_here(VERIFY, {**self.where(), "trees": [NAME], **more})
+    def verify(self, check: bool = False, **more: t.Any) -> dict[str, t.Any]:
+        return run_module_here(VERIFY, {**self.where(), "trees": [NAME], **more}, check)
 
     def listing(self, below: str = "") -> list[str]:
         """The keys below the place of the tree."""

@@ -39,15 +39,19 @@ class Settings:
     whole: bool = False
 
 
-def verify(place: Place, trees: t.Sequence[str], settings: Settings) -> Result:
-    return merge(_verify_one(place, tree, settings) for tree in trees)
+def verify(place: Place, trees: t.Sequence[str], settings: Settings, check: bool = False) -> Result:
+    """:param check: nothing is changed in any case, but before the first run there may be nothing to look at."""
+    return merge(_verify_one(place, tree, settings, check) for tree in trees)
 
 
-def _verify_one(place: Place, tree: str, settings: Settings) -> Result:
+def _verify_one(place: Place, tree: str, settings: Settings, check: bool) -> Result:
     try:
         with place.open(tree) as target, scratch() as directory:
             return _Verification(target, tree, settings, directory, place.streams).go()
     except (NoRun, IndexDamaged) as exc:
+        if check and isinstance(exc, NoRun):
+            reason = f"{tree}: {one_line(exc, place.secret)}, and check mode makes none"
+            return Result("skipped", f"{tree}: nothing to verify yet", reason)
         return Result("failed", f"{tree}: there is nothing to restore from", one_line(exc, place.secret), of=1)
     except (S3Error, TargetError, Refused, OSError) as exc:
         # What could not be looked at is neither proved nor refuted.

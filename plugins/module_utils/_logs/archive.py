@@ -160,7 +160,7 @@ class _Run:
 
     def _candidates(self) -> list[Rotated]:
         """What nobody writes to any more, and is not so old that its time would be over at once."""
-        found, idle = find(self.settings.paths, self.settings.exclude, self.settings.unrotated)
+        found, idle, missed = find(self.settings.paths, self.settings.exclude, self.settings.unrotated)
         oldest = time.time() - self.settings.retention
         found = [one for one in found if one.modified / 1e9 > oldest]
         for pattern in idle:
@@ -168,6 +168,11 @@ class _Run:
                 action = "take it off the list, or find out why nothing is logged there"
                 message = "nothing fits it, neither a rotated file nor a live one"
                 self.findings.append(Finding("logs-nothing-there", "low", pattern, message, action=action))
+        for pattern, rotated in missed.items():
+            if not any(finding.subject == pattern for finding in self.findings):
+                message = f"it fits live files only, and not what rotation makes of them, such as {rotated}"
+                action = f"write {pattern}*"
+                self.findings.append(Finding("logs-rotated-missed", "medium", pattern, message, action=action))
         writing = open_for_writing()
         young = time.time() - self.settings.settle
         quiet = [one for one in found if (one.device, one.inode) not in writing and one.modified / 1e9 <= young]
@@ -260,7 +265,15 @@ class _Run:
     def _archive_journal(self, journal: Journal, spool: str) -> None:
         is_gone = bool(self.cursor) and self._tell_a_gap(journal)
         path = os.path.join(spool, _JOURNAL)
+        unseen = journal.unseen()
+        if unseen:
+            action = "let an account archive it that sees all of it: root, or one in the group systemd-journal"
+            self.findings.append(Finding("logs-journal-unseen", "high", _JOURNAL, unseen, action=action))
         cursor = journal.export(self.cursor, is_gone, path, os.path.join(spool, "cursor"))
+        if not cursor and not self.cursor:
+            action = "find out why nothing is written to it, or do not ask for it"
+            message = "there is not a single entry in it, and there never was one in the archive"
+            self.findings.append(Finding("logs-journal-empty", "low", _JOURNAL, message, action=action))
         if not cursor or cursor == self.cursor:
             return
         packed = f"{path}.packed"

@@ -20,6 +20,8 @@ from .rotated import LogsError
 _TIMEOUT = 3600
 _LOOK_TIMEOUT = 120
 _CURSOR = re.compile(r"^__CURSOR=(\S+)$", re.MULTILINE)
+#: journalctl(1) says so unless --quiet: who is neither root nor of a group that may, sees only its own messages.
+_UNSEEN = re.compile(r"not seeing messages|insufficient permissions|Users in groups")
 _REALTIME = re.compile(r"(?:^|;)t=([0-9a-f]+)")
 
 
@@ -28,6 +30,12 @@ class Journal:
     """The journal of this host, or the files in a directory."""
 
     directory: str = ""
+
+    def unseen(self) -> str:
+        """What journalctl says that this account may not see of it; an empty text when it sees all."""
+        argv = [word for word in self.argv("--lines=0") if word != "--quiet"]
+        said = self._complete(argv).stderr.decode("utf-8", "replace")
+        return " ".join(line.strip() for line in said.splitlines() if _UNSEEN.search(line))
 
     def argv(self, *more: str) -> list[str]:
         program = shutil.which("journalctl")
@@ -64,9 +72,9 @@ class Journal:
             return handle.read().strip()
 
     @staticmethod
-    def _run(argv: t.Sequence[str], target: t.Any = subprocess.PIPE) -> bytes:
+    def _complete(argv: t.Sequence[str], target: t.Any = subprocess.PIPE) -> subprocess.CompletedProcess[bytes]:
         try:
-            done = subprocess.run(
+            return subprocess.run(
                 list(argv),
                 stdin=subprocess.DEVNULL,
                 stdout=target,
@@ -77,6 +85,9 @@ class Journal:
             )
         except (OSError, subprocess.TimeoutExpired) as exc:
             raise LogsError(f"journalctl: {exc}") from exc
+
+    def _run(self, argv: t.Sequence[str], target: t.Any = subprocess.PIPE) -> bytes:
+        done = self._complete(argv, target)
         said = " ".join(done.stderr.decode("utf-8", "replace").split())
         # With an empty journal some versions end with status 1 and say nothing.
         if done.returncode and (said or done.returncode != 1):

@@ -68,14 +68,27 @@ def base_of(path: str) -> str:
     return _ROTATED.sub("", path)
 
 
-def find(patterns: t.Sequence[str], exclude: t.Sequence[str], unrotated: bool) -> tuple[list[Rotated], list[str]]:
-    """What there is to archive, oldest first, and the patterns that fit nothing at all."""
+class Found(t.NamedTuple):
+    """What there is to archive, oldest first; the patterns that fit nothing at all, and those that fit a live file but
+    not what was rotated away from it, with an example of that."""
+
+    files: list[Rotated]
+    idle: list[str]
+    missed: dict[str, str]
+
+
+def find(patterns: t.Sequence[str], exclude: t.Sequence[str], unrotated: bool) -> Found:
     found: dict[str, Rotated] = {}
     idle = []
+    missed: dict[str, str] = {}
     for pattern in patterns:
         names = glob.glob(pattern, recursive=True)
         if not names:
             idle.append(pattern)
+        elif not unrotated and not any(map(is_rotated, names)):
+            example = next(filter(None, map(_rotated_of, names)), "")
+            if example:
+                missed[pattern] = example
         for path in names:
             if any(fnmatch.fnmatchcase(path, one) for one in exclude) or not (unrotated or is_rotated(path)):
                 continue
@@ -83,7 +96,13 @@ def find(patterns: t.Sequence[str], exclude: t.Sequence[str], unrotated: bool) -
                 seen = os.lstat(path)
                 if stat.S_ISREG(seen.st_mode) and seen.st_size:
                     found[path] = Rotated(path, seen.st_dev, seen.st_ino, seen.st_size, seen.st_mtime_ns)
-    return sorted(found.values(), key=lambda one: (one.modified, one.path)), idle
+    return Found(sorted(found.values(), key=lambda one: (one.modified, one.path)), idle, missed)
+
+
+def _rotated_of(live: str) -> str:
+    """A file that rotation made of a live one, if there is any."""
+    beside = glob.glob(f"{glob.escape(live)}[.-]*")
+    return next((path for path in sorted(beside) if is_rotated(path) and base_of(path) == live), "")
 
 
 def open_for_writing() -> set[tuple[int, int]]:

@@ -20,8 +20,11 @@ _PG16 = 160000
 _OWNER = re.compile(r'\bOWNER TO ((?:"(?:[^"]|"")+"|[a-z_][a-z0-9_$]*));')
 
 _SELF = "SELECT current_user::text, rolsuper, rolcreatedb, rolcreaterole FROM pg_roles WHERE rolname = current_user"
-_MAY_BE = "SELECT rolname::text, pg_has_role(current_user, oid, %s) FROM pg_roles WHERE rolname = ANY(%s)"
-_MAY_END = "SELECT pg_has_role(current_user, 'pg_signal_backend', 'MEMBER')"
+#: To make a role an owner takes the one, to rename and alter what it owns the other, which NOINHERIT takes away.
+_MAY_BE = """
+SELECT rolname::text, pg_has_role(current_user, oid, %s), pg_has_role(current_user, oid, 'USAGE')
+FROM pg_roles WHERE rolname = ANY(%s) ORDER BY rolname"""
+_MAY_END = "SELECT pg_has_role(current_user, 'pg_signal_backend', 'USAGE')"
 
 
 def missing_rights(
@@ -41,8 +44,13 @@ def missing_rights(
         told.append(f"role {login} may not create roles: log in as a superuser, or create {', '.join(missing_roles)}")
     how = "SET" if server_version(conn) >= _PG16 else "MEMBER"
     owners = sorted({database_owner, *owners_in(script)} - set(missing_roles))
-    barred = [name for name, may in query(conn, _MAY_BE, (how, owners)) if not may]
-    told += [f"role {login} cannot make {name} an owner: GRANT {quote(name)} TO {quote(login)}" for name in barred]
+    for name, may_give, inherits in query(conn, _MAY_BE, (how, owners)):
+        if not may_give:
+            told.append(f"role {login} cannot make {name} an owner: GRANT {quote(name)} TO {quote(login)}")
+        elif not inherits:
+            grant = f"GRANT {quote(name)} TO {quote(login)} WITH INHERIT TRUE"
+            way = grant if how == "SET" else f"ALTER ROLE {quote(login)} INHERIT"
+            told.append(f"role {login} does not inherit what {name} may: {way}")
     if replaces and not query(conn, _MAY_END)[0][0]:
         told.append(f"role {login} may not end the sessions of others: GRANT pg_signal_backend TO {quote(login)}")
     return told

@@ -17,7 +17,7 @@ from ansible_collections.steward.maintenance.plugins.module_utils._logs.argument
     host_from,
     settings_from,
 )
-from ansible_collections.steward.maintenance.plugins.module_utils._logs.journal import seconds_between
+from ansible_collections.steward.maintenance.plugins.module_utils._logs.journal import Journal, seconds_between
 from ansible_collections.steward.maintenance.plugins.module_utils._logs.rotated import (
     LogsError,
     base_of,
@@ -62,11 +62,39 @@ def test_what_is_found(tmp_path: pathlib.Path) -> None:
         (tmp_path / name).write_text("" if "empty" in name else name)
     (tmp_path / "link.log.1").symlink_to("a.log.1")
     patterns = [f"{tmp_path}/**/*", f"{tmp_path}/nothing/*"]
-    found, idle = find(patterns, [f"{tmp_path}/sub/skip*"], unrotated=False)
+    found, idle, missed = find(patterns, [f"{tmp_path}/sub/skip*"], unrotated=False)
     assert sorted(one.path for one in found) == [f"{tmp_path}/a.log.1", f"{tmp_path}/sub/b.log.2.gz"]
     assert idle == [f"{tmp_path}/nothing/*"]
-    every, _idle = find(patterns[:1], [], unrotated=True)
+    assert missed == {}
+    every = find(patterns[:1], [], unrotated=True).files
     assert f"{tmp_path}/a.log" in [one.path for one in every]
+
+
+def test_a_pattern_that_misses_what_rotation_makes_is_no_reason_to_archive_nothing_in_silence(
+    tmp_path: pathlib.Path,
+) -> None:
+    for name in ("a.log", "a.log-20261126.gz", "b.txt", "b.txt.back"):
+        (tmp_path / name).write_text(name)
+    live, other = f"{tmp_path}/*.log", f"{tmp_path}/*.txt"
+    assert find([live, other], [], unrotated=False) == ([], [], {live: f"{tmp_path}/a.log-20261126.gz"})
+    assert find([live], [], unrotated=True).missed == {}
+    assert [one.path for one in find([f"{live}*"], [], unrotated=False).files] == [f"{tmp_path}/a.log-20261126.gz"]
+
+
+def test_an_account_that_sees_only_a_part_of_the_journal_is_told(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The words are those of systemd's journalctl; a host whose journal runs, and hides a part, is not at hand here."""
+    program = tmp_path / "journalctl"
+    program.write_text(
+        '#!/bin/sh\ncase "$*" in *--quiet*) exit 0 ;; esac\n'
+        "echo 'Hint: You are currently not seeing messages from other users and the system.' >&2\n"
+        "echo '-- No entries --' >&2\n"
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    told = "Hint: You are currently not seeing messages from other users and the system."
+    assert Journal().unseen() == told
 
 
 def test_a_content_is_the_same_however_it_is_packed() -> None:
