@@ -10,16 +10,22 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import glob
 import hashlib
 import os
+import shutil
 import tempfile
 import typing as t
 
 from .._core.clock import parse_time, stamp
-from .._core.locks import held
+from .._core.locks import Busy, held
+from .._core.locks import lock as lock_file
 from .._core.suggest import InputError
 from .index import Reader
 from .target import INDEX, RUNS, Target, stamps
+
+_SCRATCH = "steward-files-"
+_LOCK = "lock"
 
 
 class NoRun(Exception):
@@ -40,10 +46,18 @@ def moment_of(run: str) -> datetime.datetime:
 
 
 @contextlib.contextmanager
-def scratch() -> t.Iterator[str]:
-    """A directory closed to others, for the plan and for indexes; they can be too large for memory."""
-    place = "/var/tmp"  # noqa: S108 (what is made in it is closed to others)
-    with tempfile.TemporaryDirectory(prefix="steward-files-", dir=place) as directory:
+def scratch(place: str = "/var/tmp") -> t.Iterator[str]:  # noqa: S108 (what is made in it is closed to others)
+    """A directory closed to others, for the plan and for indexes; they can be too large for memory.
+
+    What killed runs left there goes first: nobody holds its lock any more.
+    """
+    for left in glob.glob(os.path.join(glob.escape(place), f"{_SCRATCH}*", _LOCK)):
+        with contextlib.suppress(Busy, OSError):
+            if os.lstat(os.path.dirname(left)).st_uid == os.geteuid():
+                with lock_file(left):
+                    shutil.rmtree(os.path.dirname(left))
+    made = tempfile.TemporaryDirectory(prefix=_SCRATCH, dir=place)
+    with made as directory, lock_file(os.path.join(directory, _LOCK)):
         yield directory
 
 
