@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import typing as t
 
@@ -42,6 +43,21 @@ def test_rows_come_back_beside_those_in_use(live: Restores) -> None:
     # A second time gets a schema of its own, and the first one stays.
     assert not live.tables("orders")["failed"]
     assert len(sql(SCHEMAS, "shop")) == 2
+
+
+def test_a_schema_that_is_there_already_is_neither_taken_nor_touched(live: Restores) -> None:
+    """Another run may have restored other tables within the same second: these stay, and ours come as well."""
+    now = datetime.datetime.now(datetime.timezone.utc)
+    moments = [now + datetime.timedelta(seconds=ahead) for ahead in range(4)]
+    taken = [f"public_restore_{moment:%Y%m%dt%H%M%Sz}" for moment in moments]
+    for schema in taken:
+        live.server.run_sql(f"CREATE SCHEMA {schema}", "shop")
+    answer = live.tables("orders")
+    assert answer["verdict"] == "ok", answer
+    orders = answer["restored"]["public.orders"]
+    assert orders.partition(".")[0] not in taken
+    assert live.server.run_sql(f"SELECT count(*) FROM {orders}", "shop") == [(SAVED_ROWS,)]
+    assert {name for (name,) in live.server.run_sql(SCHEMAS, "shop")} > set(taken)
 
 
 def test_check_mode_touches_nothing(live: Restores) -> None:

@@ -48,6 +48,10 @@ Answer = t.Callable[[t.List[t.Hashable]], t.Mapping[t.Hashable, t.Any]]
 #: to 14, whoever asks for statistics waits until the collector has written a file with them.
 _GATHER_SECONDS = 1.0
 
+#: When every statement is at work or over, what is asked is only whether it did its work, and hurries nobody. Up to 14,
+#: who asks when the last but one is over would have to wait for half a second to learn of the last one.
+_GATHER_LAST_SECONDS = 3.0
+
 #: Jobs are begun ahead for the statements of so many seconds: as long as an answer takes, and a moment.
 _AHEAD_SECONDS = 2.5 * _GATHER_SECONDS
 
@@ -166,8 +170,19 @@ class Crew:
             self._advance(job, None)
 
     def _should_answer(self) -> bool:
-        idle = len(self._busy) < self._most and not self._ready
-        return idle or time.monotonic() - self._asked[0][2] >= _GATHER_SECONDS
+        """When a worker with nothing to do may get something by it, or nothing goes on without; else, later."""
+        if not self._ready and len(self._busy) < self._most and (self._may_go_on or not self._busy):
+            return True
+        return time.monotonic() - self._asked[0][2] >= self._gather_seconds
+
+    @property
+    def _may_go_on(self) -> bool:
+        """Whether there are jobs whose first statement is still to come."""
+        return not self._ahead <= {turn.job for turn in self._busy.values()}
+
+    @property
+    def _gather_seconds(self) -> float:
+        return _GATHER_SECONDS if self._may_go_on else _GATHER_LAST_SECONDS
 
     def _answer(self, answer: Answer) -> None:
         asked, self._asked = self._asked, []
@@ -255,7 +270,7 @@ class Crew:
             seconds.append(self._looked + self._watch.tick - now)
         seconds += [until - now for until, _job in self._paused]
         if self._asked:
-            seconds.append(self._asked[0][2] + _GATHER_SECONDS - now)
+            seconds.append(self._asked[0][2] + self._gather_seconds - now)
         return max(0.0, min(seconds))
 
     def _step(self, worker: Worker) -> None:

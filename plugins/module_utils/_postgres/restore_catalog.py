@@ -182,10 +182,10 @@ def site_for(login: Login, target: str) -> Site:
     return Site(dataclasses.replace(login, database=others[0]), target)
 
 
-def free_moment(conn: t.Any, target: str) -> str:
+def free_moment(conn: t.Any, target: str, is_taken: t.Callable[[str], bool] = lambda _run: False) -> str:
     """Now as part of a name; a second later when one of the names is taken."""
     while True:
         run = stamp(utc_now())
-        if not by_name(conn, side_name(target, run)) and not by_name(conn, old_name(target, run)):
+        if not (by_name(conn, side_name(target, run)) or by_name(conn, old_name(target, run)) or is_taken(run)):
             return run
         time.sleep(0.1)

@@ -121,6 +121,8 @@ def _go(
         return ok_or_findings(summary, findings, {}, len(chosen), len(chosen))
     with journal, only_one(site):
         undo(journal, site)
+        if set(schemas.values()) & _schemas_in(site):
+            raise PostgresError("another run restored tables into the same schema this very second: run it again")
         with site.session() as conn:
             stale = leftovers(conn, site.target)
         for name in stale:
@@ -159,7 +161,12 @@ def _look(
         pg_restore = require_version(choice.backup, server_version(conn), settings.bin_dir)
         extent = Extent(create_roles=True, with_tablespaces=False, with_owners=False)
         needs = look(conn, site.login, choice, settings.opening, live, pg_restore, extent)
-        run = free_moment(conn, site.target)
+        there = _schemas_in(site)
+
+        def is_taken(run: str) -> bool:
+            return any(side_schema(schema, run.lower()) in there for schema, _table in chosen)
+
+        run = free_moment(conn, site.target, is_taken)
     findings += needs.findings
     if needs.problems:
         raise PostgresError("; ".join(needs.problems))
@@ -169,6 +176,14 @@ def _look(
         name, run, choice.backup, choice.entry, live.tablespace, pg_restore, settings.opening, False, tuple(chosen)
     )
     return side, schemas
+
+
+def _schemas_in(site: Site) -> set[str]:
+    conn = site.inside(site.target)
+    try:
+        return {name for (name,) in query(conn, "SELECT nspname FROM pg_namespace")}
+    finally:
+        conn.close()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -204,12 +219,7 @@ class CopyTables:
 
     def is_done(self) -> bool:
         """They come in one transaction together with their schemas."""
-        conn = self._site.inside(self._site.target)
-        try:
-            there = {name for (name,) in query(conn, "SELECT nspname FROM pg_namespace")}
-        finally:
-            conn.close()
-        return set(self._plan.schemas.values()) <= there
+        return set(self._plan.schemas.values()) <= _schemas_in(self._site)
 
     def do(self) -> None:
         source = self._site.inside(self._plan.side)

@@ -36,7 +36,7 @@ _STATISTICS_PATIENCE = 5.0
 _COLLECTOR_SECONDS = 1.0
 
 #: What was read of a table longer ago than this is read again before something is done to it.
-_FRESH_SECONDS = 5.0
+_FRESH_SECONDS = 15.0
 
 #: What was read of those who hold the horizon counts for so long.
 _HOLDERS_SECONDS = 2.0
@@ -289,9 +289,10 @@ class VacuumRun:
     def _prove(self, job: Job, plan: Plan, ending: Ending) -> CrewJob:
         """Compare the catalog with what it said before: a return code proves nothing here."""
         before, vacuuming = job.table, self.rules.task == VACUUM
-        deadline = time.monotonic() + _STATISTICS_PATIENCE
+        deadline = 0.0
         while True:
             read: Table | None = yield Ask(before.oid)
+            deadline = deadline or time.monotonic() + _STATISTICS_PATIENCE  # the answer may have taken its time
             after = self._as_processed(read) if read and vacuuming else read
             if after is None:
                 self.outcome.planned.remove(plan)
@@ -299,7 +300,7 @@ class VacuumRun:
             moved = vacuum_proof.moved(before, after, vacuuming, job.analyze_too or not vacuuming)
             if moved or self.session.version >= _PG15 or time.monotonic() > deadline:
                 break
-            yield Pause(0.2)
+            yield Pause(0.1)
         if not moved:
             self.outcome.not_done.append(vacuum_proof.skipped(plan, ending.warnings))
             return
