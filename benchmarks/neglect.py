@@ -14,8 +14,8 @@ import typing as t
 from bars import NotWorked, say
 from support.postgres import SHOP, PrivatePostgres, wait_for
 
-#: Over PrivatePostgres' own. All statements are logged, on every side alike: the log is the proof of what was done. What
-#: is committed is on the disk, as in production.
+#: Over PrivatePostgres' own. All statements are logged, on every side alike: the log is the proof of what was done.
+#: What is committed is on the disk, as in production.
 _SETTINGS = {"fsync": "on", "shared_buffers": "128MB", "max_wal_size": "8GB", "checkpoint_timeout": "1h"}
 
 #: The many tables look like an application's, a bit: nine columns of the usual types and two indexes.
@@ -103,9 +103,10 @@ class Neglected:
                 "few": ("healthy", lambda server: self._neglect(server, self.sizes.few)),
                 "bloated": ("", self._bloat),
             }[name]
-            server: PrivatePostgres = PrivatePostgres(directory=self.scratch / name, settings=_SETTINGS)
+            hasty = {**_SETTINGS, "fsync": "off"}  # of a cluster that is being built nothing has to last
+            server: PrivatePostgres = PrivatePostgres(directory=self.scratch / name, settings=hasty)
             if origin:
-                server = CopiedPostgres(self._origin(origin), self.scratch / name)
+                server = CopiedPostgres(self._origin(origin), self.scratch / name, fsync="off")
             say(f"building the cluster '{name}'")
             try:
                 server.create()

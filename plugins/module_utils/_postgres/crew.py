@@ -48,9 +48,9 @@ Answer = t.Callable[[t.List[t.Hashable]], t.Mapping[t.Hashable, t.Any]]
 #: to 14, whoever asks for statistics waits until the collector has written a file with them.
 _GATHER_SECONDS = 1.0
 
-#: When every statement is at work or over, what is asked is only whether it did its work, and hurries nobody. Up to 14,
-#: who asks when the last but one is over would have to wait for half a second to learn of the last one.
-_GATHER_LAST_SECONDS = 3.0
+#: What no statement waits for is gathered for longer. Up to 14, who asked when the last but one was over has to wait
+#: for half a second to learn of the last one.
+_GATHER_LONGER_SECONDS = 3.0
 
 #: Jobs are begun ahead for the statements of so many seconds: as long as an answer takes, and a moment.
 _AHEAD_SECONDS = 2.5 * _GATHER_SECONDS
@@ -96,7 +96,7 @@ class Crew:
         self._workers: list[Worker] = []
         self._busy: dict[Worker, _Turn] = {}
         self._ready: collections.deque[_Turn] = collections.deque()
-        self._asked: list[tuple[Job, t.Hashable, float]] = []
+        self._asked: list[tuple[Job, Ask, float]] = []
         self._paused: list[tuple[float, Job]] = []
         self._ended: collections.deque[float] = collections.deque()
         self._ahead: set[Job] = set()  # begun, and no statement of it was sent so far
@@ -156,7 +156,7 @@ class Crew:
         if isinstance(wanted, Statement):
             self._ready.append(_Turn(job, wanted, now))
         elif isinstance(wanted, Ask):
-            self._asked.append((job, wanted.key, now))
+            self._asked.append((job, wanted, now))
         else:
             self._ahead.discard(job)
             self._paused.append((now + wanted.seconds, job))
@@ -171,24 +171,22 @@ class Crew:
 
     def _should_answer(self) -> bool:
         """When a worker with nothing to do may get something by it, or nothing goes on without; else, later."""
-        if not self._ready and len(self._busy) < self._most and (self._may_go_on or not self._busy):
+        hurries = any(ask.hurries for _job, ask, _since in self._asked)
+        if not self._ready and len(self._busy) < self._most and (hurries or not self._busy):
             return True
-        return time.monotonic() - self._asked[0][2] >= self._gather_seconds
+        return time.monotonic() >= self._answer_by
 
     @property
-    def _may_go_on(self) -> bool:
-        """Whether there are jobs whose first statement is still to come."""
-        return not self._ahead <= {turn.job for turn in self._busy.values()}
-
-    @property
-    def _gather_seconds(self) -> float:
-        return _GATHER_SECONDS if self._may_go_on else _GATHER_LAST_SECONDS
+    def _answer_by(self) -> float:
+        return min(
+            since + (_GATHER_SECONDS if ask.hurries else _GATHER_LONGER_SECONDS) for _job, ask, since in self._asked
+        )
 
     def _answer(self, answer: Answer) -> None:
         asked, self._asked = self._asked, []
-        found = answer(list(dict.fromkeys(key for _job, key, _since in asked)))
-        for job, key, _since in asked:
-            self._advance(job, found.get(key))
+        found = answer(list(dict.fromkeys(ask.key for _job, ask, _since in asked)))
+        for job, ask, _since in asked:
+            self._advance(job, found.get(ask.key))
 
     # -- statements ------------------------------------------------------------------------------------------
 
@@ -270,7 +268,7 @@ class Crew:
             seconds.append(self._looked + self._watch.tick - now)
         seconds += [until - now for until, _job in self._paused]
         if self._asked:
-            seconds.append(self._asked[0][2] + self._gather_seconds - now)
+            seconds.append(self._answer_by - now)
         return max(0.0, min(seconds))
 
     def _step(self, worker: Worker) -> None:

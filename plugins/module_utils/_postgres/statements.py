@@ -54,6 +54,7 @@ class Ask:
     """A question that is answered together with those of other jobs; what is not in the answer is None."""
 
     key: t.Hashable
+    hurries: bool = True  # whether a worker may get something to do by it
 
 
 @dataclasses.dataclass(frozen=True)

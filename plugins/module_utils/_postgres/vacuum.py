@@ -291,7 +291,7 @@ class VacuumRun:
         before, vacuuming = job.table, self.rules.task == VACUUM
         deadline = 0.0
         while True:
-            read: Table | None = yield Ask(before.oid)
+            read: Table | None = yield Ask(before.oid, hurries=False)
             deadline = deadline or time.monotonic() + _STATISTICS_PATIENCE  # the answer may have taken its time
             after = self._as_processed(read) if read and vacuuming else read
             if after is None:
