@@ -32,10 +32,14 @@ INSERT INTO goods SELECT g, 'thing ' || g, repeat(md5(g::text), 100) FROM genera
 
 
 class Physical:
-    """A repository in a directory, its configuration, and the server that it is for."""
+    """A repository, its configuration, and the server that it is for.
 
-    def __init__(self, place: pathlib.Path) -> None:
+    :param store: options of a repository that is not the directory `repo`.
+    """
+
+    def __init__(self, place: pathlib.Path, store: t.Mapping[str, str] | None = None) -> None:
         self.place = place
+        self.store = dict(store or {})
         self.repo = place / "repo"
         self.config = place / "pgbackrest.conf"
         self.scratch = place / "scratch"
@@ -66,7 +70,7 @@ class Physical:
 
     def configure(self, **more: str) -> None:
         sections = self.settings()
-        sections["global"].update({name.replace("_", "-"): value for name, value in more.items()})
+        sections["global"].update({name.replace("_", "-"): value for name, value in {**self.store, **more}.items()})
         text = "".join(
             f"[{section}]\n" + "".join(f"{name}={value}\n" for name, value in options.items())
             for section, options in sections.items()
@@ -193,13 +197,13 @@ def _in_memory() -> str | None:
 
 
 @contextlib.contextmanager
-def physical_server() -> t.Iterator[Physical]:
+def physical_server(store: t.Mapping[str, str] | None = None) -> t.Iterator[Physical]:
     """A running server with the database shop, a tablespace and an empty repository."""
     # pgBackRest has each of a thousand files on the disk: in memory, all of it takes a third of the time.
     place = pathlib.Path(tempfile.mkdtemp(prefix="steward-pb-", dir=_in_memory()))
     place.chmod(0o755)
     try:
-        physical = Physical(place)
+        physical = Physical(place, store)
         with physical.server as server:
             server.run_sql("CREATE DATABASE shop")
             server.run_sql(_SHOP, "shop")
