@@ -31,6 +31,9 @@ _BACKUPS = r"test_(backup|offsite|files|physical|drill|restore|canary_(offsite|f
 #: Tests that need boto3 and an S3 server, or pgBackRest. What they test does not depend on PostgreSQL's version or on
 #: ansible-core.
 _HOST_ONLY = ("mark.s3", "mark.pgbackrest")
+#: Images of a version between two others, on which less is run, and of the newest one: its pgBackRest is another one
+#: than this host's, too.
+_BETWEEN, _NEWEST = "deb13-pg17", "forky-pg18"
 _MINUTE = 60
 
 
@@ -132,20 +135,20 @@ def _in_containers(boxes: tuple[system.Need, ...]) -> list[Layer]:
     """Modules where managed hosts run them: other Pythons, other PostgreSQLs. And the newest ansible-core."""
     newest = ("tests/bed/run-core-tests", *_TELLING, *_core_tests())
     chosen = (
-        ("integration", lambda extreme: (*_HOST_UNITS, *_module_tests(backups=extreme))),
-        ("faults", lambda extreme: _module_faults(backups=extreme)),
+        ("integration", lambda image: (*_HOST_UNITS, *_module_tests(image))),
+        ("faults", lambda image: _module_faults(backups=image != _BETWEEN)),
     )
     return [
         *(
             Layer(
                 f"{group}-{image}",
                 group,
-                ("tests/bed/run-tests", image, "--", *_TELLING, *tests(image != "deb13-pg17")),
+                ("tests/bed/run-tests", image, "--", *_TELLING, *tests(image)),
                 needs=boxes,
                 after="images",
             )
             for group, tests in chosen
-            for image in ("deb11-pg13", "deb13-pg17", "forky-pg18")
+            for image in ("deb11-pg13", _BETWEEN, _NEWEST)
         ),
         Layer("core-newest", "cores", newest, needs=boxes, after="images"),
     ]
@@ -172,11 +175,12 @@ def _module_faults(backups: bool) -> list[str]:
     return names + (restores if backups else [])
 
 
-def _module_tests(backups: bool) -> list[str]:
+def _module_tests(image: str) -> list[str]:
     """Tests of modules alone: a managed host has neither ansible-playbook nor a browser."""
     playbooks = set(_elsewhere("ansible-playbook", "promtool", "browser", *_HOST_ONLY))
-    left = () if backups else ("test_restore", "test_backup")
-    return [name for name in _integration_tests() if name not in playbooks and not any(word in name for word in left)]
+    left = ("test_restore", "test_backup") if image == _BETWEEN else ()
+    names = [name for name in _integration_tests() if name not in playbooks and not any(word in name for word in left)]
+    return names + (["tests/integration/test_physical.py"] if image == _NEWEST else [])
 
 
 def _wheel_tests() -> list[str]:
