@@ -96,7 +96,9 @@ class Crew:
         self._workers: list[Worker] = []
         self._busy: dict[Worker, _Turn] = {}
         self._ready: collections.deque[_Turn] = collections.deque()
-        self._asked: list[tuple[Job, Ask, float]] = []
+        self._asked: list[tuple[Job, t.Hashable]] = []
+        self._hurried = False  # whether one of them hurries
+        self._answer_by = 0.0  # when the first of them has waited long enough
         self._paused: list[tuple[float, Job]] = []
         self._ended: collections.deque[float] = collections.deque()
         self._ahead: set[Job] = set()  # begun, and no statement of it was sent so far
@@ -156,7 +158,10 @@ class Crew:
         if isinstance(wanted, Statement):
             self._ready.append(_Turn(job, wanted, now))
         elif isinstance(wanted, Ask):
-            self._asked.append((job, wanted, now))
+            by = now + (_GATHER_SECONDS if wanted.hurries else _GATHER_LONGER_SECONDS)
+            self._answer_by = min(self._answer_by, by) if self._asked else by
+            self._hurried = self._hurried or wanted.hurries
+            self._asked.append((job, wanted.key))
         else:
             self._ahead.discard(job)
             self._paused.append((now + wanted.seconds, job))
@@ -171,22 +176,15 @@ class Crew:
 
     def _should_answer(self) -> bool:
         """When a worker with nothing to do may get something by it, or nothing goes on without; else, later."""
-        hurries = any(ask.hurries for _job, ask, _since in self._asked)
-        if not self._ready and len(self._busy) < self._most and (hurries or not self._busy):
+        if not self._ready and len(self._busy) < self._most and (self._hurried or not self._busy):
             return True
         return time.monotonic() >= self._answer_by
 
-    @property
-    def _answer_by(self) -> float:
-        return min(
-            since + (_GATHER_SECONDS if ask.hurries else _GATHER_LONGER_SECONDS) for _job, ask, since in self._asked
-        )
-
     def _answer(self, answer: Answer) -> None:
-        asked, self._asked = self._asked, []
-        found = answer(list(dict.fromkeys(ask.key for _job, ask, _since in asked)))
-        for job, ask, _since in asked:
-            self._advance(job, found.get(ask.key))
+        asked, self._asked, self._hurried = self._asked, [], False
+        found = answer(list(dict.fromkeys(key for _job, key in asked)))
+        for job, key in asked:
+            self._advance(job, found.get(key))
 
     # -- statements ------------------------------------------------------------------------------------------
 

@@ -35,8 +35,9 @@ BYTES_PER_SECOND = 50e6
 _STATISTICS_PATIENCE = 5.0
 _COLLECTOR_SECONDS = 1.0
 
-#: What was read of a table longer ago than this is read again before something is done to it.
-_FRESH_SECONDS = 15.0
+#: What was read of a table longer ago than this is read again before something is done to it: half of the time after
+#: which autovacuum looks at a database again, by default.
+_FRESH_SECONDS = 30.0
 
 #: What was read of those who hold the horizon counts for so long.
 _HOLDERS_SECONDS = 2.0
