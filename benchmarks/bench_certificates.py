@@ -6,9 +6,9 @@
     python benchmarks/bench_certificates.py [--endpoints 500] [--rounds 3]
 
 The servers run in processes of their own, on addresses of the loopback: plain TLS, and STARTTLS in all four protocols.
-Of the sick ones half are closed ports and half accept connections and say nothing. The time is that of the whole module,
-from before its Python starts until its answer was read. A round counts only when every healthy endpoint was seen with
-the certificate that it serves, and every sick one was told as not looked at. Ends with
+Of the sick ones half are closed ports and half accept connections and say nothing. The time is that of the whole
+module, from before its Python starts until its answer was read. A round counts only when every healthy endpoint was
+seen with the certificate that it serves, and every sick one was told as not looked at. Ends with
 `bar certificate_info_500_seconds VALUE 15 ok|short`, and with exit status 1 when it is short. See docs/benchmarks.md.
 """
 

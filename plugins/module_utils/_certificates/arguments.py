@@ -116,7 +116,7 @@ def _endpoint_from(where: str, given: t.Mapping[str, t.Any]) -> Endpoint:
     if not 0 < port <= _HIGHEST_PORT:
         raise InputError(f"{where}.port is {port}: write a number from 1 to {_HIGHEST_PORT}")
     names = given.get("names")
-    server_name = _name(where, "server_name", given["server_name"] or host)
+    server_name = name_from(f"{where}.server_name", given["server_name"] or host)
     addresses = tuple(_address(where, each) for each in given["addresses"])
     family = given["address_family"]
     wrong = [each for each in addresses if family not in ("any", family_of(each))]
@@ -126,13 +126,13 @@ def _endpoint_from(where: str, given: t.Mapping[str, t.Any]) -> Endpoint:
     if certificate and not os.path.isabs(certificate):
         raise InputError(f"{where}.certificate is {certificate!r}: write an absolute path, with * where you want")
     return Endpoint(
-        host=host if is_address(host) else _name(where, "host", host),
+        host=host if is_address(host) else name_from(f"{where}.host", host),
         port=port,
         addresses=addresses,
         server_name=server_name,
         starttls=given["starttls"],
         family=family,
-        names=(server_name,) if names is None else tuple(_name(where, "names", name) for name in names),
+        names=(server_name,) if names is None else tuple(name_from(f"{where}.names", name) for name in names),
         certificate=certificate,
     )
 
@@ -144,15 +144,19 @@ def _address(where: str, text: str) -> str:
     return str(ipaddress.ip_address(address)) + percent + zone
 
 
-def _name(where: str, option: str, text: str) -> str:
+def name_from(where: str, text: str) -> str:
+    """A DNS name or an address.
+
+    :raises InputError: naming where it stands, the value and what would be right.
+    """
     if is_address(text):
         return text
     try:
         name = plain_name(text)
     except InputError as exc:
-        raise InputError(f"{where}.{option}: {exc}") from None
+        raise InputError(f"{where}: {exc}") from None
     if not name or name.startswith(".") or any(sign in name for sign in " :/@"):
-        raise InputError(f'{where}.{option} is {text!r}: write a DNS name or an address, like "www.example.com"')
+        raise InputError(f'{where} is {text!r}: write a DNS name or an address, like "www.example.com"')
     return name
 
 
@@ -163,5 +167,5 @@ def _file_from(where: str, given: t.Mapping[str, t.Any]) -> CertificateFile:
     authorities = given["kind"] == "authorities"
     if authorities and (given["key"] or given["names"]):
         raise InputError(f"{where}: a bundle of authorities has neither key nor names; leave them out, or the kind")
-    names = tuple(_name(where, "names", name) for name in given["names"])
+    names = tuple(name_from(f"{where}.names", name) for name in given["names"])
     return CertificateFile(given["path"], given["key"] or "", names, authorities)
