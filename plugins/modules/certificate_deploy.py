@@ -11,8 +11,8 @@ version_added: 0.2.0
 short_description: Bring a certificate and its key into use, prove it by handshakes, or go back to the previous ones
 description:
   - Puts the pair beside the one in use, swaps both by one rename of a symbolic link, tests the configuration, reloads
-    the service, and makes TLS handshakes with every listener at every address. When any of that fails, the previous pair
-    is put back in its place, the service is reloaded where it needs it, and the listeners are looked at again.
+    the service, and makes TLS handshakes with every listener at every address. When any of that fails, the previous
+    pair is put back in its place, the service is reloaded where it needs it, and the listeners are looked at again.
   - The service reads C(current/fullchain.pem) and C(current/privkey.pem) below O(directory), or
     C(current/combined.pem), which has both, for HAProxy. Point its configuration there once.
   - Before anything is touched the pair is looked at more closely than C(nginx -t) does, which takes certificates that

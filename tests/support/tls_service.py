@@ -45,6 +45,8 @@ def talk(connection: socket.socket, context: ssl.SSLContext) -> None:
 
 
 def main(directory: pathlib.Path) -> None:
+    # Blocked in all threads and waited for in one: a handler would run when the main thread comes to it, if it does.
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGHUP])
     settings = json.loads((directory / "settings.json").read_text())
     listeners = []
     for host in settings["hosts"]:
@@ -56,7 +58,7 @@ def main(directory: pathlib.Path) -> None:
     contexts = [load(settings) for _ in listeners]
     loads = 1
 
-    def reload(*_about: object) -> None:
+    def reload() -> None:
         nonlocal loads
         path = directory / "faults"
         faults = path.read_text().split() if path.exists() else []
@@ -71,13 +73,13 @@ def main(directory: pathlib.Path) -> None:
                 contexts[number] = context
         (directory / "loads").write_text(str(loads))
 
-    signal.signal(signal.SIGHUP, reload)
     for number, listener in enumerate(listeners):
         threading.Thread(target=serve, args=(listener, contexts, number), daemon=True).start()
     (directory / "ready.new").write_text(str(listeners[0].getsockname()[1]))
     (directory / "ready.new").rename(directory / "ready")
     while True:
-        time.sleep(3600)
+        signal.sigwait([signal.SIGHUP])
+        reload()
 
 
 class TlsService:

@@ -91,7 +91,9 @@ def _service_from(params: t.Mapping[str, t.Any]) -> Service:
     for name, commands in (("test_commands", testing), ("reload_commands", reloading)):
         whole = next((argv[0] for argv in commands if len(argv) == 1 and " " in argv[0]), None)
         if whole is not None:
-            raise InputError(f"{name} has {whole!r}: write each word by itself, like {whole.split()!r}; no shell reads it")
+            raise InputError(
+                f"{name} has {whole!r}: write each word by itself, like {whole.split()!r}; no shell reads it"
+            )
     service = service_of(params["service"], testing, reloading, duration_from(params, "command_timeout"))
     if not service.reloading:
         right = f"name the service ({', '.join(PRESETS)}), or write the commands that have it load its files anew"
