@@ -195,8 +195,8 @@ EXAMPLES = r"""
 
 - name: The same for a PostgreSQL server, whose account must own the key
   steward.maintenance.certificate_deploy:
-    certificate: /root/issued/db1.pem
-    key: /root/issued/db1.key
+    certificate: /etc/ssl/issued/db1.pem
+    key: /etc/ssl/issued/db1.key
     directory: /etc/steward/certificates/db1
     owner: postgres
     group: postgres
@@ -209,8 +209,8 @@ EXAMPLES = r"""
 
 - name: Whatever else serves TLS
   steward.maintenance.certificate_deploy:
-    certificate: /root/issued/mail.pem
-    key: /root/issued/mail.key
+    certificate: /etc/ssl/issued/mail.pem
+    key: /etc/ssl/issued/mail.key
     directory: /etc/steward/certificates/mail
     test_commands: [[postfix, check]]
     reload_commands: [[postfix, reload], [doveadm, reload]]

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, The steward.maintenance authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A service with a pair in use and another one to be deployed, for tests in this process and in ones that are killed."""
+"""A service with a pair in use and another one to be deployed, for tests here and in processes that are killed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ NAME = "www.example.com"
 class Site:
     """One service with two listeners that reads its pair from the module's directory; use it as a context manager."""
 
-    def __init__(self, directory: pathlib.Path) -> None:
+    def __init__(self, directory: pathlib.Path, kind: type[TlsService] = TlsService) -> None:
         self.place = directory
         self.store = directory / "store"
         self.current = self.store / "current"
@@ -34,9 +34,7 @@ class Site:
         self.authority = Authority("Intermediate", Authority())
         assert self.authority.parent is not None
         self.trust = self.authority.parent.write(directory)
-        self.service = TlsService(
-            directory / "service", self.current / "fullchain.pem", self.current / "privkey.pem"
-        )
+        self.service = kind(directory / "service", self.current / "fullchain.pem", self.current / "privkey.pem")
         self.test_command = ["test", "-s", str(self.current / "fullchain.pem")]
 
     def __enter__(self) -> Site:
@@ -75,7 +73,7 @@ class Site:
             service=Service((tuple(testing),), (tuple(reloading),), 20),
             state_dir=str(self.state),
             patience=10,
-            handshakes=2,
+            handshakes=1,
         )
         return dataclasses.replace(settings, **about)
 

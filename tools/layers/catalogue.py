@@ -29,9 +29,9 @@ _LOGIC_ALONE = (
 )
 #: Backups: these on the host, and what depends on a version's programs on the oldest and the newest version as well.
 _BACKUPS = r"test_(backup|offsite|files|physical|drill|restore|canary_(offsite|files)|postgres_restore)"
-#: Tests that need boto3 and an S3 server, or pgBackRest. What they test does not depend on PostgreSQL's version or on
-#: ansible-core.
-_HOST_ONLY = ("mark.s3", "mark.pgbackrest")
+#: Tests that need boto3 and an S3 server, pgBackRest, or nginx. What they test does not depend on PostgreSQL's version
+#: or on ansible-core.
+_HOST_ONLY = ("mark.s3", "mark.pgbackrest", "mark.nginx")
 _MINUTE = 60
 
 
@@ -60,7 +60,7 @@ def layers() -> list[Layer]:
     """All layers, in the order in which they are started: what is over soon, then what takes longest."""
     host = (
         *(system.GIT, system.POSTGRES, system.PGBACKREST, system.AGE, system.ZSTD),
-        *(system.JOURNAL, system.PROMTOOL, system.CHROMIUM),
+        *(system.JOURNAL, system.PROMTOOL, system.CHROMIUM, system.NGINX),
     )
     boxes = tuple(system.containers())
     scenario = os.environ.get("SCENARIO", "")

@@ -161,6 +161,18 @@ def test_a_key_that_is_too_weak_is_looked_at(place: Place) -> None:
     assert "certificate-key-weak" in [finding.id for finding in found]
 
 
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion:DeprecationWarning")
+def test_a_server_with_old_protocols_alone_is_looked_at_all_the_same(place: Place) -> None:
+    context = context_of(place.authority.issue(NAME), place.directory)
+    context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
+    context.maximum_version = ssl.TLSVersion.TLSv1_1
+    context.set_ciphers("DEFAULT:@SECLEVEL=0")
+    with Server(context) as server:
+        seen = look(Endpoint(NAME, server.port, server_name=NAME), "127.0.0.1", place.clients, 10)
+    assert (seen.reason, seen.protocol, seen.is_trusted) == ("", "TLSv1.1", None)
+    assert [finding.id for finding in findings_at_address(seen, Rules({}, now()))] == ["handshake-weak"]
+
+
 # -- what cannot be looked at --------------------------------------------------------------------------------
 
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import pathlib
 import typing as t
 
@@ -24,6 +25,7 @@ from ansible_collections.steward.maintenance.plugins.module_utils._certificates.
     Rules,
     difference_to_disk,
     differences_between,
+    findings_at_address,
     findings_in_file,
 )
 from ansible_collections.steward.maintenance.plugins.module_utils._certificates.trust import Trust
@@ -125,6 +127,14 @@ def test_what_cannot_be_read_was_not_looked_at(
     seen = look_at_file(CertificateFile(str(pair.certificate)), trust)
     assert "the program openssl is not in PATH" in seen.reason
     assert seen.is_trusted is None
+
+
+def test_a_broken_digest_is_told(authority: Authority) -> None:
+    seen = _seen(authority.issue(NAME))
+    assert seen.certificate is not None
+    weak = dataclasses.replace(seen.certificate, signature_hash="sha1")
+    found = findings_at_address(dataclasses.replace(seen, certificate=weak), Rules(LIMITS, now()))
+    assert [finding.id for finding in found] == ["certificate-digest-weak"]
 
 
 # -- differences ---------------------------------------------------------------------------------------------
