@@ -50,7 +50,7 @@ def _apache() -> tuple[Argv, Argv]:
 PRESETS: dict[str, t.Callable[[], tuple[Argv, Argv]]] = {
     "nginx": lambda: (("nginx", "-t", "-q"), ("systemctl", "reload", "nginx")),
     "haproxy": lambda: (
-        ("haproxy", "-c", "-q", "-f", "/etc/haproxy/haproxy.cfg"),
+        ("haproxy", "-c", "-f", "/etc/haproxy/haproxy.cfg"),
         ("systemctl", "reload", "haproxy"),
     ),
     "apache": _apache,

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import errno
 import os
 import re
 import shutil
@@ -27,6 +28,8 @@ from .x509 import Certificate, CertificateError, certificates_in
 
 FULLCHAIN, KEY, COMBINED = "fullchain.pem", "privkey.pem", "combined.pem"
 
+#: The service goes through the directories; the keys in them are closed by themselves.
+_OPEN = 0o755
 _CURRENT, _VERSIONS, _NEW = "current", "versions", ".new"
 _VERSION = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{16}(?:-\d+)?")
 
@@ -58,8 +61,10 @@ class Store:
             head, version = os.path.split(os.readlink(self._link))
         except FileNotFoundError:
             return ""
-        except OSError:
-            raise CertificateError(f"{self._link} is no symbolic link: move what it is away") from None
+        except OSError as exc:
+            foreign = exc.errno == errno.EINVAL
+            why = "is no symbolic link: move what it is away" if foreign else f"cannot be read: {exc.strerror}"
+            raise CertificateError(f"{self._link} {why}") from None
         if head != _VERSIONS or not _VERSION.fullmatch(version):
             raise CertificateError(f"{self._link} leads to something that this module did not put there")
         return version
@@ -90,14 +95,13 @@ class Store:
 
     def put(self, version: str, pair: Pair) -> None:
         """Write a version beside the others, on the disk before it has its name."""
-        for directory in (self.directory, self._versions):
-            os.makedirs(directory, mode=0o755, exist_ok=True)
+        _make(self._versions)
         new = self._path(_NEW)
         shutil.rmtree(new, ignore_errors=True)
         os.mkdir(new, 0o700)
         for name, data in _files_of(pair).items():
             self._write(os.path.join(new, name), data, 0o644 if name == FULLCHAIN else self._rights.key_mode)
-        os.chmod(new, 0o755)  # noqa: S103 - the service goes through it; the keys in it are closed by themselves
+        os.chmod(new, _OPEN)
         sync_directory(new)
         os.rename(new, self._path(version))
         sync_directory(self._versions)
@@ -163,6 +167,14 @@ class Store:
             os.fsync(file)
         finally:
             os.close(file)
+
+
+def _make(directory: str) -> None:
+    """Make a directory with all above it, open to the service whatever the umask is. What is there stays as it is."""
+    if not os.path.isdir(directory):
+        _make(os.path.dirname(directory))
+        os.mkdir(directory)
+        os.chmod(directory, _OPEN)
 
 
 def _files_of(pair: Pair) -> dict[str, bytes]:

@@ -70,6 +70,7 @@ class Trust:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False
         context.verify_mode = ssl.CERT_REQUIRED
+        context.minimum_version = ssl.TLSVersion.TLSv1_2  # which older Pythons leave to the system
         try:
             if self.bundle:
                 context.load_verify_locations(cafile=self.bundle)

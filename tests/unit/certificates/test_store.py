@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import os
 import pathlib
+import stat
 
 import pytest
 from support.certificates import Authority
@@ -61,6 +63,22 @@ def test_a_version_is_named_by_its_content(tmp_path: pathlib.Path) -> None:
     (tmp_path / "store" / "versions" / version / "privkey.pem").write_text("damaged")
     assert not store.has(version, pair)
     assert store.version_for(pair) == f"{version}-2"
+
+
+def test_the_service_comes_to_its_files_whatever_the_umask_was(tmp_path: pathlib.Path) -> None:
+    store = Store(str(tmp_path / "a" / "b"), Rights(key_mode=0o640))
+    pair = _pair(tmp_path)
+    before = os.umask(0o077)
+    try:
+        store.put(pair.version, pair)
+    finally:
+        os.umask(before)
+    version = tmp_path / "a" / "b" / "versions" / pair.version
+    directories = (tmp_path / "a", tmp_path / "a" / "b", version.parent, version)
+    assert {stat.S_IMODE(path.stat().st_mode) for path in directories} == {0o755}
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in version.iterdir()}
+    assert modes == {"fullchain.pem": 0o644, "privkey.pem": 0o640, "combined.pem": 0o640}
+    assert store.wrong_rights(pair.version) == []
 
 
 def test_the_version_in_use_is_never_removed(tmp_path: pathlib.Path) -> None:
