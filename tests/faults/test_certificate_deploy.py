@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import pathlib
+import sys
 import typing as t
 
 import pytest
@@ -17,6 +18,9 @@ from support.deployments import NAME, Clients, Site
 from ansible_collections.steward.maintenance.plugins.module_utils._certificates.service import Service
 from ansible_collections.steward.maintenance.plugins.module_utils._certificates.store import Store
 from ansible_collections.steward.maintenance.plugins.module_utils._core.journal import Journal
+
+#: From 3.10 on Python tells what came beside the server's own certificate.
+TELLS_CHAIN = sys.version_info >= (3, 10)
 
 
 @pytest.fixture
@@ -165,12 +169,46 @@ def test_a_return_that_cannot_be_proved_is_told_and_gone_on_with(site: Site) -> 
 
 
 def test_a_service_that_dies_at_the_reload_is_told(site: Site) -> None:
-    site.stage(site.authority.issue(NAME, left=89))
+    new = site.stage(site.authority.issue(NAME, left=89))
     site.service.break_by("dies")
     result, _outcome = site.deploy(patience=1)
     assert result.verdict == "failed"
     assert "refused" in result.reason
+    assert "cannot be undone" in result.reason
     assert site.in_use() == site.first.fullchain
+    site.service.break_by()
+    with site.service:  # started again by somebody, with the pair that is in use
+        assert site.served() == {site.first.fingerprint}
+        assert site.deploy()[0].verdict == "ok"
+        assert site.served() == {new.fingerprint}
+
+
+def test_a_reload_that_works_and_says_otherwise_is_taken_back_all_the_same(site: Site) -> None:
+    new = site.stage(site.authority.issue(NAME, left=89))
+    lying = ["sh", "-c", f"{' '.join(site.service.reload_command)}; exit 3"]
+    with Clients(site) as clients:
+        result, outcome = site.deploy(reloading=lying)
+    assert (result.verdict, outcome.changed) == ("failed", False)
+    assert result.reason.endswith("all was undone")
+    assert set(clients.seen) <= {site.first.fingerprint, new.fingerprint}
+    _is_untouched(site)
+
+
+def test_another_chain_of_the_same_certificate_has_to_be_served_as_well(site: Site) -> None:
+    other = Authority("Another", site.authority.parent)
+    same = Issued(site.first.certificate, site.first.key, (*site.first.above, other.certificate))
+    site.stage(same)
+    if TELLS_CHAIN:
+        result, _outcome = site.deploy(reloading=["true"], patience=1)
+        assert result.verdict == "failed"
+        assert "without its new chain" in result.reason
+        _is_untouched(site)
+    loads = site.service.loads
+    result, outcome = site.deploy()
+    assert (outcome.changed, site.service.loads) == (True, loads + 1)
+    assert [finding.id for finding in result.findings] == ["chain-order"]
+    assert site.in_use() == same.fullchain
+    assert not site.deploy()[1].changed
 
 
 def test_a_command_that_hangs_is_ended(site: Site) -> None:

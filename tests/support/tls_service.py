@@ -52,7 +52,7 @@ def main(directory: pathlib.Path) -> None:
     for host in settings["hosts"]:
         listener = socket.socket()
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, listeners[0].getsockname()[1] if listeners else 0))
+        listener.bind((host, listeners[0].getsockname()[1] if listeners else settings["port"]))
         listener.listen(128)
         listeners.append(listener)
     contexts = [load(settings) for _ in listeners]
@@ -95,8 +95,12 @@ class TlsService:
         self.directory = directory
         self.hosts = tuple(hosts)
         directory.mkdir(parents=True, exist_ok=True)
-        settings = {"certificate": str(certificate), "key": str(key), "hosts": self.hosts}
-        (directory / "settings.json").write_text(json.dumps(settings))
+        self._settings = {"certificate": str(certificate), "key": str(key), "hosts": self.hosts}
+        self._settle(0)
+
+    def _settle(self, port: int) -> None:
+        """Have it listen at this port from the next start on; 0 is any."""
+        (self.directory / "settings.json").write_text(json.dumps({**self._settings, "port": port}))
 
     def __enter__(self) -> TlsService:
         (self.directory / "ready").unlink(missing_ok=True)
@@ -105,6 +109,7 @@ class TlsService:
         for _ in range(400):
             if (self.directory / "ready").exists():
                 self.port = int((self.directory / "ready").read_text())
+                self._settle(self.port)
                 return self
             time.sleep(0.05)
         self.process.kill()

@@ -14,6 +14,7 @@ import dataclasses
 import os
 import typing as t
 
+from .._core.application import ApplicationError
 from .._core.clock import utc_now, write_time
 from .._core.journal import Journal, JournalError, Step, StepFailed
 from .._core.result import Finding, Result, ok_or_findings
@@ -90,6 +91,13 @@ class _Deployment:
     def wanted(self) -> tuple[Certificate, ...]:
         return self.pair.certificates if self.pair else ()
 
+    def is_served(self) -> bool:
+        """Whether all listeners serve it. Where only the chain is new, not every Python can tell, so it is not."""
+        used = self.store.certificate_of(self.previous) if self.previous != self.version else None
+        if used and self.pair and used.fingerprint == self.pair.own.fingerprint:
+            return False
+        return not self.listeners.problem(self.wanted)
+
     def steps(self) -> list[Step]:
         return [_Keep(self), _Switch(self), _Test(self), _Reload(self), _Prove(self)]
 
@@ -141,11 +149,17 @@ class _Switch(_Part):
         store.switch(self._on.previous)
         old = store.certificate_of(self._on.previous)
         also = old.fingerprint if old else ""
-        if listeners.difference(before, also):
+        if not listeners.difference(before, also):
+            return
+        told = ""
+        try:
             self._on.service.reload()
-            left = listeners.wait_for_before(before, also)
-            if left:
-                raise CertificateError(f"the previous pair is back in its place, but {left}")
+        except ApplicationError as exc:
+            told = f"; {exc}"
+        # Whatever the command said, what is served decides.
+        left = listeners.wait_for_before(before, also)
+        if left:
+            raise CertificateError(f"the previous pair is back in its place, but {left}{told}")
 
 
 class _Test(_Part):
@@ -153,7 +167,7 @@ class _Test(_Part):
 
     def is_done(self) -> bool:
         # Who serves it has loaded it: a test of the configuration could say no more than that.
-        return self._over or not self._on.listeners.problem(self._on.wanted)
+        return self._over or self._on.is_served()
 
     def do(self) -> None:
         self._on.service.test()
@@ -164,7 +178,7 @@ class _Reload(_Part):
     name = "reload the service"
 
     def is_done(self) -> bool:
-        return self._over or not self._on.listeners.problem(self._on.wanted)
+        return self._over or self._on.is_served()
 
     def do(self) -> None:
         self._on.service.reload()
