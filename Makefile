@@ -1,6 +1,6 @@
 # The verbs of a working day. `make test` is the whole; every layer's log is in .cache/logs/.
 .DEFAULT_GOAL := help
-.PHONY: help demo test quick lint sanity unit house integration cores faults molecule acceptance bench-backup bench-cycle bench-postgres bench-politeness bench-restore bench-files docs changelog locks
+.PHONY: help demo test quick lint sanity unit house integration cores faults molecule acceptance bench-backup bench-certificates bench-cycle bench-postgres bench-politeness bench-restore bench-files docs changelog locks
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -49,6 +49,9 @@ bench-postgres: ## our PostgreSQL maintenance beside vacuumdb, reindexdb and a l
 
 bench-backup: ## our backup beside pg_dump in all its ways, and what its proof costs, about 20 minutes
 	@bin/test --exec python benchmarks/bench_backup.py $(BENCH)
+
+bench-certificates: ## 500 endpoints looked at in one call, one in twenty dead or mute, under a minute
+	@bin/test --exec python benchmarks/bench_certificates.py $(BENCH)
 
 bench-files: ## our backup of 100,000 small files beside aws s3 sync, and its memory at a million, about 20 minutes
 	@bin/test --exec python benchmarks/bench_files.py $(BENCH)

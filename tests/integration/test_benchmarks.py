@@ -38,3 +38,9 @@ def test_a_restore_under_an_application() -> None:
     said = _small("bench_restore.py", "--rows", "20000")
     for name in ("restore_ratio", "standstill_seconds"):
         assert f"\n{name} " in said
+
+
+def test_a_look_at_many_certificates() -> None:
+    said = _small("bench_certificates.py", "--endpoints", "60", "--timeout", "1s")
+    assert "60 endpoints, 3 of them dead or mute, one call: " in said
+    assert "\ncertificate_info_seconds " in said

@@ -48,7 +48,14 @@ AGE = Need("age", "age")
 ZSTD = Need("zstd", "zstd")
 JOURNAL = Need("systemd-journal-remote", "/lib/systemd/systemd-journal-remote")
 PROMTOOL = Need("prometheus", "promtool")
+NGINX = Need("nginx", "nginx")
 CHROMIUM = Need("chromium", "chromium chromium-browser google-chrome google-chrome-stable")
+
+#: Taken out of their packages, for installing those starts a server: the names of the package by release, and the path.
+UNPACKED = {
+    PROMTOOL: (("promtool", "prometheus"), "usr/bin/promtool"),
+    NGINX: (("nginx",), "usr/sbin/nginx"),
+}
 
 
 def containers() -> list[Need]:
@@ -71,15 +78,16 @@ def provide(needs: t.Iterable[Need]) -> None:
     """
     python = f"python{platform.python_version().rpartition('.')[0]}"
     missing = [need for need in dict.fromkeys(needs) if not need.is_met]
-    if (cache() / "tools" / "bin" / "promtool").exists():
-        missing = [need for need in missing if need is not PROMTOOL]
-    packages = [need.package for need in missing if need is not PROMTOOL]
+    missing = [need for need in missing if need not in UNPACKED or not (_tools() / need.sign).exists()]
+    packages = [need.package for need in missing if need not in UNPACKED]
     if not importlib.util.find_spec("ensurepip"):
         packages.append(f"{python}-venv")
     if not missing and not packages:
         return
     if not shutil.which("apt-get"):
-        raise MissingPackagesError(f"no apt-get here; install what brings: {' '.join([*packages, 'promtool'])}")
+        raise MissingPackagesError(
+            f"no apt-get here; install what brings: {' '.join(need.sign or need.package for need in missing)}"
+        )
     root = _as_root()
     typed = f"apt-get update && sudo apt-get install -y --no-install-recommends {' '.join(packages)}"
     if root is None and packages:
@@ -96,8 +104,9 @@ def provide(needs: t.Iterable[Need]) -> None:
         print(f"installing {' '.join(packages)}", flush=True)
         with _no_new_cluster(root or []) if POSTGRES in missing else contextlib.nullcontext():
             _run([*(root or []), *_APT, "install", "-y", "--no-install-recommends", *packages])
-    if PROMTOOL in missing:
-        _unpack_promtool()
+    for need in missing:
+        if need in UNPACKED:
+            _unpack(need)
 
 
 def _as_root() -> list[str] | None:
@@ -129,12 +138,16 @@ def _no_new_cluster(root: list[str]) -> t.Iterator[None]:
         subprocess.run([*root, "rm", "-f", _NO_CLUSTER], check=True)
 
 
-def _unpack_promtool() -> None:
-    """Take promtool out of its package (promtool, or prometheus before Debian 13): installing that starts a server."""
-    place = cache() / "tools" / "bin"
-    place.mkdir(parents=True, exist_ok=True)
+def _tools() -> pathlib.Path:
+    return cache() / "tools" / "bin"
+
+
+def _unpack(need: Need) -> None:
+    """Take a program out of its package, which has one of several names."""
+    packages, path = UNPACKED[need]
+    _tools().mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
-        _run(["sh", "-c", "apt-get -qq download promtool || apt-get -qq download prometheus"], cwd=scratch)
-        _run(["sh", "-c", "dpkg-deb --fsys-tarfile prom*.deb | tar -x ./usr/bin/promtool"], cwd=scratch)
-        shutil.copy2(pathlib.Path(scratch, "usr/bin/promtool"), place / ".promtool")
-        os.replace(place / ".promtool", place / "promtool")
+        _run(["sh", "-c", " || ".join(f"apt-get -qq download {name}" for name in packages)], cwd=scratch)
+        _run(["sh", "-c", f"dpkg-deb --fsys-tarfile *.deb | tar -x ./{path}"], cwd=scratch)
+        shutil.copy2(pathlib.Path(scratch, path), _tools() / f".{need.sign}")
+        os.replace(_tools() / f".{need.sign}", _tools() / need.sign)

@@ -296,7 +296,7 @@ def application_from(params: t.Mapping[str, t.Any]) -> Application:
         if not command:
             raise InputError('compose_command is empty: write the command as words, like ["docker", "compose"]')
         parts.append(Compose(directory, tuple(params["compose_services"]), command))
-    stopping, starting = (_commands(name, params[name]) for name in ("stop_commands", "start_commands"))
+    stopping, starting = (commands_from(name, params[name]) for name in ("stop_commands", "start_commands"))
     looking = tuple(params["running_command"])
     if stopping or starting or looking:
         for name, given in (("stop_commands", stopping), ("start_commands", starting), ("running_command", looking)):
@@ -313,7 +313,11 @@ def application_from(params: t.Mapping[str, t.Any]) -> Application:
     return Application(parts, *timeouts)
 
 
-def _commands(option: str, value: t.Sequence[t.Any]) -> tuple[tuple[str, ...], ...]:
+def commands_from(option: str, value: t.Sequence[t.Any]) -> tuple[tuple[str, ...], ...]:
+    """Commands as a module's parameter has them, each a list of words.
+
+    :raises InputError: naming the option, the value and what would be right.
+    """
     for argv in value:
         if not isinstance(argv, (list, tuple)) or not argv or not all(isinstance(word, str) for word in argv):
             right = 'each command is a list of words, like [["systemctl", "stop", "api"]]; no shell reads them'

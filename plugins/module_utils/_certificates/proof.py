@@ -1,0 +1,94 @@
+# Copyright (c) 2026, The steward.maintenance authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the listeners of a service serve, held against what they should.
+
+Note that this module util is PRIVATE to the collection. It can have breaking changes at any time.
+"""
+
+from __future__ import annotations
+
+import time
+import typing as t
+
+from .._core.clock import write_time
+from .._core.durations import format_duration
+from .endpoints import Pace, look_at_all
+from .handshake import Clients, Endpoint, Look
+from .names import is_valid_for
+from .trust import Trust
+from .x509 import Certificate
+
+_PAUSE = 0.2
+
+#: What was served before, by the address: a fingerprint, or nothing where nobody answered.
+Before = t.Dict[str, str]
+
+
+class Listeners:
+    """All listeners of a service at all of their addresses."""
+
+    def __init__(self, endpoints: t.Sequence[Endpoint], trust: Trust, timeout: float, patience: float) -> None:
+        self._endpoints = endpoints
+        self._clients = Clients(trust)
+        self._pace = Pace(timeout, max(timeout, patience))
+        self._patience = patience
+
+    def look(self) -> list[Look]:
+        return look_at_all(self._endpoints, self._clients, self._pace)
+
+    def served(self) -> Before:
+        return {_key(seen): seen.certificate.fingerprint if seen.certificate else "" for seen in self.look()}
+
+    def problem(self, wanted: t.Sequence[Certificate]) -> str:
+        """Why these certificates are not what is served, at the first address where they are not."""
+        return next(filter(None, (_problem(seen, wanted) for seen in self.look())), "")
+
+    def wait_for(self, wanted: t.Sequence[Certificate]) -> str:
+        """Wait until all serve them: servers reload in their own time. The last problem when they do not."""
+        return self._wait(lambda: self.problem(wanted))
+
+    def difference(self, before: t.Mapping[str, str], also: str) -> str:
+        """Why it is not served what was served before, or the certificate with the fingerprint `also`."""
+        now = self.served()
+        for place, fingerprint in before.items():
+            # Nobody answered there before, or the name has lost this address: that is not our doing.
+            if fingerprint and place in now and now[place] not in (fingerprint, also):
+                return f"{place} serves another certificate than before" if now[place] else f"{place} does not answer"
+        return ""
+
+    def wait_for_before(self, before: t.Mapping[str, str], also: str) -> str:
+        return self._wait(lambda: self.difference(before, also))
+
+    def _wait(self, problem: t.Callable[[], str]) -> str:
+        deadline = time.monotonic() + self._patience
+        while True:
+            found = problem()
+            if not found or time.monotonic() + _PAUSE >= deadline:
+                return f"{found} (looked for {format_duration(self._patience)})" if found else ""
+            time.sleep(_PAUSE)
+
+
+def _key(seen: Look) -> str:
+    return f"{seen.endpoint.at(seen.address)}, {seen.endpoint.server_name}"
+
+
+def _problem(seen: Look, wanted: t.Sequence[Certificate]) -> str:
+    found = seen.certificate
+    if found is None:
+        return f"{seen.subject}: {seen.reason}"
+    if found.fingerprint != wanted[0].fingerprint:
+        return f"{seen.subject} still serves the certificate that ends on {write_time(found.not_after)}"
+    if seen.problem:
+        return f"{seen.subject}: clients do not trust it: {seen.problem.text}"
+    if seen.weak:
+        return f"{seen.subject}: no handshake with the usual settings: {seen.weak}"
+    if seen.out_of_date:
+        return f"{seen.subject}: something in the chain is out of date"
+    missing = [name for name in seen.endpoint.names if not is_valid_for(found.names, name)]
+    if missing:
+        return f"{seen.subject}: it is not valid for {', '.join(missing)}"
+    served = {each.fingerprint for each in seen.chain or wanted}
+    if any(each.fingerprint not in served for each in wanted if not each.is_self_signed):
+        return f"{seen.subject} serves the certificate without its new chain"
+    return ""
