@@ -19,6 +19,7 @@ import hashlib
 import http.server
 import io
 import json
+import sys
 import threading
 import typing as t
 import urllib.parse
@@ -112,6 +113,11 @@ class Registries:
 class _Server(http.server.ThreadingHTTPServer):
     request_queue_size = 128
     daemon_threads = True
+
+    def handle_error(self, request: t.Any, client_address: t.Any) -> None:
+        """A client that went away, because it would not wait any longer for example, is none."""
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handle_error(request, client_address)
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):

@@ -48,6 +48,7 @@ AGE = Need("age", "age")
 ZSTD = Need("zstd", "zstd")
 JOURNAL = Need("systemd-journal-remote", "/lib/systemd/systemd-journal-remote")
 PROMTOOL = Need("prometheus", "promtool")
+NPM = Need("npm", "npm")
 CHROMIUM = Need("chromium", "chromium chromium-browser google-chrome google-chrome-stable")
 
 

@@ -50,6 +50,8 @@ class Source:
     :param problems: why it does not tell everything. Each makes the look incomplete.
     :param stale: what the project's manifest asks for and this lock has not.
     :param closed: whether every package that would be installed is in it.
+    :param offline: it says itself that no index may be asked.
+    :param configuration: settings of the project for the tool that asks its registry.
     :param language: version of the interpreter that it is for, where that is known.
     """
 
@@ -65,6 +67,7 @@ class Source:
     language: str = ""
     indexes: tuple[str, ...] = ()
     configuration: str = ""
+    offline: bool = False
 
     def add(self, node: Node) -> Node:
         return self.nodes.setdefault(node.key, node)

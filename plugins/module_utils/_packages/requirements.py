@@ -26,7 +26,6 @@ _COMMENT = re.compile(r"(?:^|\s)#(?P<text>.*)$")
 _OPTION = re.compile(r"--?[A-Za-z-]+")
 _VARIABLE = re.compile(r"\$\{([A-Z0-9_]+)\}")
 _FILES = ("-r", "--requirement")
-_CONSTRAINTS = ("-c", "--constraint")
 _INDEXES = ("-i", "--index-url", "--extra-index-url")
 _EDITABLE = ("-e", "--editable")
 _BUILT = (".whl", ".tar.gz", ".zip")
@@ -120,10 +119,9 @@ def _take_option(reading: _Reading, line: str, directory: str) -> None:
             reading.extra_indexes.append(url)
         else:
             reading.main_index = url
-    elif option.startswith("-r") and not option.startswith("--") and len(option) > 2:
-        _read(reading, os.path.join(directory, line[2:].strip()))
-    elif option in _CONSTRAINTS:
-        return  # it installs nothing by itself
+    elif option == "--no-index":
+        reading.source.offline = True
+    # Constraints install nothing by themselves, and other options say nothing of what is installed.
 
 
 def _take_requirement(reading: _Reading, line: str) -> None:
@@ -152,7 +150,7 @@ def _take_requirement(reading: _Reading, line: str) -> None:
     key = f"{name}=={version}" if version else name
     problem = "" if version else f"{name} is not pinned ({requirement}): its version is not known"
     reading.source.add(Node(key, name, version, problem=problem))
-    reading.source.direct.setdefault(key, "" if version else specifier)
+    reading.source.direct.setdefault(key, f"=={version}" if version else specifier)
     reading.last = key
 
 

@@ -42,7 +42,7 @@ def open_sources(project: Project) -> list[Source]:
 def _has_all(environment: Source, source: Source) -> bool:
     """Whether everything that the file names is installed there, in a version that the file allows."""
     for node in source.nodes.values():
-        wanted = f"=={node.version}" if node.version else source.direct.get(node.key, "")
+        wanted = source.direct.get(node.key, f"=={node.version}" if node.version else "")
         there = environment.named(node.name)
         if node.own and not there:
             return False
@@ -54,10 +54,13 @@ def _has_all(environment: Source, source: Source) -> bool:
 def settle(project: Project) -> None:
     """What an environment tells need not be a problem of the file: the environment is looked at."""
     still_open = open_sources(project)
+    environments = [source for source in project.sources if source.kind == "environment"]
     for source in project.sources:
         if source.kind == "requirements" and not source.closed and source not in still_open:
             for node in source.nodes.values():
+                there = [one for environment in environments for one in environment.named(node.name)]
                 node.problem = ""
+                node.version = node.version or (there[0].version if there else "")
 
 
 def question(source: Source) -> Question:
@@ -82,6 +85,7 @@ def resolve(source: Source, python: str, timeout: float, scratch: str) -> Source
 
 def _read(source: Source, installs: list[t.Any]) -> Source | str:
     resolved = Source(source.project, source.file, source.ecosystem, source.kind, indexes=source.indexes)
+    resolved.offline = source.offline
     needs: dict[str, list[str]] = {}
     for entry in installs:
         told = entry.get("metadata") if isinstance(entry, dict) else None
@@ -91,9 +95,7 @@ def _read(source: Source, installs: list[t.Any]) -> Source | str:
         key = f"{name}=={version}"
         resolved.add(Node(key, name, version))
         if entry.get("requested"):
-            resolved.direct[key] = next(
-                (source.direct.get(node.key, "") for node in source.named(name) if not node.version), ""
-            )
+            resolved.direct[key] = next((source.direct.get(node.key, "") for node in source.named(name)), "")
         needs[key] = [
             match.group(1)
             for match in (_NAME.match(str(text)) for text in told.get("requires_dist") or [] if "extra ==" not in text)
@@ -110,7 +112,7 @@ def _read(source: Source, installs: list[t.Any]) -> Source | str:
     for node in source.nodes.values():
         if node.version and node.name in missing:
             resolved.add(node)
-            resolved.direct.setdefault(node.key, "")
+            resolved.direct.setdefault(node.key, f"=={node.version}")
     for node in source.nodes.values():
         if node.key.startswith("@"):
             resolved.add(node)

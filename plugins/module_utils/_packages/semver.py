@@ -112,7 +112,7 @@ def _set(text: str) -> list[Comparator] | None:
 def _simple(operator: str, text: str) -> list[Comparator] | None:
     """The comparators of one word, such as "^1.2" or "1.x"."""
     match = _PARTIAL.fullmatch(text)
-    if not match:
+    if not match or (operator and not text):
         return None
     numbers: list[int] = []
     for part in ("major", "minor", "patch"):

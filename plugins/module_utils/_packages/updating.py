@@ -75,6 +75,8 @@ class Updates:
     def _collect_pypi(self, seen: Seen) -> None:
         planned = [(project, source) for project, source in seen.sources(PYPI) if _tells_updates(project, source)]
         asked = [(project, source) for project, source in planned if any(_direct(source))]
+        _miss([one for one in asked if one[1].offline], "newer versions were not looked up: it says --no-index")
+        asked = [one for one in asked if not one[1].offline]
         if not asked:
             return
         try:
@@ -214,11 +216,8 @@ def _candidate_pypi(project: Project, source: Source, asked: tuple[str, str, str
         if not release.withdrawn and needs_met(PYPI, language, release.needs) is not False
     ]
     latest = pep440.highest(usable, "", pre) or ""
-    if specifier:
-        wanted = pep440.highest(usable, specifier, pre) or ""
-    else:
-        # A pin in a file of requirements wants just that version; a lock without a range, or an environment, any.
-        wanted = locked if source.kind == "requirements" else latest
+    # What the range allows; a pin allows itself alone, whether the index still has it or not.
+    wanted = pep440.highest(usable, specifier, pre) or locked
     return _Candidate(PYPI, name, installed, wanted, latest, language)
 
 
