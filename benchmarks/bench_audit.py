@@ -1,7 +1,7 @@
 # Copyright (c) 2026, The steward.maintenance authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Dependencies of many projects: one call of our module beside `pip-audit` and `npm audit`, one project after the other.
+"""Dependencies of many projects: one call of our module beside `pip-audit` and `npm audit`, one project after another.
 
     python benchmarks/bench_audit.py [--projects 200] [--rounds 3]
 
@@ -91,7 +91,9 @@ class Bench:
         self.registries = registries
         self.number = 0
         self.python = [scratch / "projects" / f"python-{number:03}" for number in range(options.projects // 2)]
-        self.node = [scratch / "projects" / f"node-{number:03}" for number in range(options.projects - len(self.python))]
+        self.node = [
+            scratch / "projects" / f"node-{number:03}" for number in range(options.projects - len(self.python))
+        ]
 
     def grow(self) -> None:
         chosen = random.Random(5)  # noqa: S311 - the same projects in every run

@@ -56,8 +56,8 @@ def _audit_indexes(directory: pathlib.Path) -> dict[Row, tuple[Result, int]]:
     with contextlib.ExitStack() as stack:
         servers = [stack.enter_context(Registries(sound())) for _row in rows]
         advisories = stack.enter_context(Registries(sound()))
-        for number, ((part, fault), registries) in enumerate(zip(rows, servers)):
-            _break(directory / str(number), "pypi", part, fault, registries)
+        for number, registries in enumerate(servers):
+            _break(directory / str(number), "pypi", *rows[number], registries)
         projects = [directory / str(number) for number in range(len(rows))]
         params = parameters(
             directory, *projects, ecosystems=["pypi"], answer_timeout="2s", jobs=4, osv_url=advisories.osv_url
@@ -65,10 +65,10 @@ def _audit_indexes(directory: pathlib.Path) -> dict[Row, tuple[Result, int]]:
         outcome = Outcome()
         audit(settings_from(params), False, utc_now(), outcome)
         found: dict[Row, tuple[Result, int]] = {}
-        for (part, fault), registries, told in zip(rows, servers, outcome.projects):
+        for number, told in enumerate(outcome.projects):
             verdict, reason = ("ok", "") if told["looked_at"] else ("unknown", "; ".join(told["problems"]))
             result = Result(verdict, "one of many", reason, looked=int(told["looked_at"]), of=1)
-            found[("pypi", part, fault)] = result, sum(registries.asked.values())
+            found[("pypi", *rows[number])] = result, sum(servers[number].asked.values())
         return found
 
 

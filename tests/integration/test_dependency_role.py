@@ -121,6 +121,8 @@ def test_the_cycle_records_it_and_an_audit_that_could_not_look_is_red(site: Site
     assert status != 0
     assert "pip-audit gave no report" in told
     verdicts = [
-        record["verdict"] for record in open_store(str(site.records)).read() if record["activity"] == "security.dependencies"
+        record["verdict"]
+        for record in open_store(str(site.records)).read()
+        if record["activity"] == "security.dependencies"
     ]
     assert verdicts == ["findings", "unknown"]

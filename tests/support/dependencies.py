@@ -12,7 +12,12 @@ import re
 import sys
 import typing as t
 
-from ansible_collections.steward.maintenance.plugins.module_utils._packages.arguments import PACKAGES_ARGUMENTS
+from ansible_collections.steward.maintenance.plugins.module_utils._core.clock import utc_now
+from ansible_collections.steward.maintenance.plugins.module_utils._packages.arguments import (
+    PACKAGES_ARGUMENTS,
+    settings_from,
+)
+from ansible_collections.steward.maintenance.plugins.module_utils._packages.auditing import Outcome, audit
 
 from .modules import run_module
 from .registries import Registries, Table, canaries, python_package, wheel_hash
@@ -22,8 +27,12 @@ PIP_AUDIT = str(pathlib.Path(sys.executable).parent / "pip-audit")
 
 def clean_environment() -> dict[str, str]:
     """The machine's own settings of pip, npm and proxies left out."""
+    return clean_environment_of(os.environ)
+
+
+def clean_environment_of(environment: t.Mapping[str, str]) -> dict[str, str]:
     pattern = r"(PIP_|npm_config_|UV_|.*_proxy$)"
-    kept = {name: value for name, value in os.environ.items() if not re.match(pattern, name, re.IGNORECASE)}
+    kept = {name: value for name, value in environment.items() if not re.match(pattern, name, re.IGNORECASE)}
     return {**kept, "PIP_CONFIG_FILE": "/dev/null", "npm_config_userconfig": "/nonexistent/npmrc"}
 
 
@@ -83,6 +92,21 @@ def parameters(directory: pathlib.Path, *projects: pathlib.Path, **more: t.Any) 
     defaults = {name: option.get("default") for name, option in PACKAGES_ARGUMENTS.items()}
     given = {"projects": [str(path) for path in projects], "pip_audit": PIP_AUDIT, "python": sys.executable}
     return {**defaults, **given, "state_file": str(directory / "state" / "dependencies.json"), **more}
+
+
+def audit_here(directory: pathlib.Path, *projects: pathlib.Path, **more: t.Any) -> dict[str, t.Any]:
+    """What the module would answer, without the second that Ansible takes to start it."""
+    before = dict(os.environ)
+    env = more.pop("env", {})
+    os.environ.clear()
+    os.environ.update({**clean_environment_of(before), **env})
+    try:
+        outcome = Outcome()
+        result = audit(settings_from(parameters(directory, *projects, **more)), False, utc_now(), outcome)
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+    return {**result.to_dict(), **outcome.beside()}
 
 
 def run_audit(directory: pathlib.Path, *projects: pathlib.Path, check: bool = False, **more: t.Any) -> dict[str, t.Any]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import glob
+import hashlib
 import os
 import typing as t
 
@@ -18,7 +19,7 @@ from . import locks_python
 from .changes import NPM, PYPI
 from .environments import is_environment, read_environment
 from .locks_node import HIDDEN, read_json, read_npm_lock
-from .model import Project, Source, SourceError
+from .model import Project, Source, SourceError, read_text
 from .requirements import read_requirements
 
 #: Locks whose tool this module does not run, so what they hold is not looked at.
@@ -57,6 +58,8 @@ def read_project(path: str, places: Places) -> Project:
 def _take(project: Project, file: str, read: t.Callable[[], Source]) -> None:
     try:
         project.sources.append(read())
+    except (TypeError, AttributeError, KeyError, ValueError) as exc:
+        project.problems.append(f"{file} is not as its tool writes it ({type(exc).__name__})")
     except SourceError as exc:
         told = str(exc)
         project.problems.append(told if told.startswith(os.path.basename(file)) else f"{file}: {told}")
@@ -107,10 +110,7 @@ def _read_node(project: Project) -> bool:
     for name, tool in UNREAD.items():
         if os.path.isfile(os.path.join(project.path, name)):
             project.problems.append(f"{name} is a lock of {tool}, which is not read")
-    configuration = os.path.join(project.path, ".npmrc")
-    for source in project.sources:
-        if source.ecosystem == NPM and os.path.isfile(configuration):
-            source.configuration = configuration
+    _take_configuration(project, os.path.join(project.path, ".npmrc"))
     found = len(project.sources) + len(project.problems) > before
     if has_manifest and not found:
         wanted = [name for name in manifest if name.endswith("ependencies") and manifest[name]]
@@ -120,6 +120,20 @@ def _read_node(project: Project) -> bool:
             )
         return True
     return found
+
+
+def _take_configuration(project: Project, path: str) -> None:
+    """Which registry the project asks may stand in an `.npmrc` of its own."""
+    if not os.path.isfile(path):
+        return
+    try:
+        digest = hashlib.sha256(read_text(path).encode()).hexdigest()
+    except SourceError as exc:
+        project.problems.append(str(exc))
+        return
+    for source in project.sources:
+        if source.ecosystem == NPM:
+            source.configuration, source.configured = path, digest
 
 
 def _matching(project: str, patterns: t.Sequence[str]) -> list[str]:

@@ -5,8 +5,8 @@
 
 Note that this module util is PRIVATE to the collection. It can have breaking changes at any time.
 
-A cache on the way says so in its headers (Age, or an old Date). A mirror that stopped does not, so its stamp can be asked
-for: an address or a file that it renews each time it takes over advisories.
+A cache on the way says so in its headers (Age, or an old Date). A mirror that stopped does not, so its stamp can be
+asked for: an address or a file that it renews each time it takes over advisories.
 """
 
 from __future__ import annotations

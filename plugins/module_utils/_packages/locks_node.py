@@ -79,7 +79,7 @@ def _read_packages(source: Source, packages: Table, manifest: Table) -> None:
         if target:
             source.direct[target] = wanted
     for entry in entries.values():
-        if entry.get("link") and entry.get("resolved") in source.nodes:
+        if entry.get("link") and str(entry.get("resolved")) in source.nodes:
             source.direct.setdefault(str(entry["resolved"]), "")
 
 

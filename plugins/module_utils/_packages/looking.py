@@ -11,7 +11,6 @@ from __future__ import annotations
 import concurrent.futures
 import dataclasses
 import fnmatch
-import hashlib
 import itertools
 import os
 import typing as t
@@ -51,13 +50,7 @@ class Seen:
 
 
 def group_of(source: Source) -> Group:
-    if not source.configuration:
-        return source.ecosystem, ""
-    try:
-        with open(source.configuration, "rb") as handle:
-            return source.ecosystem, hashlib.sha256(handle.read()).hexdigest()
-    except OSError:
-        return source.ecosystem, source.configuration
+    return source.ecosystem, source.configured
 
 
 def askable(source: Source) -> t.Iterator[Node]:
@@ -75,7 +68,7 @@ def look(settings: Settings, scratch: str, now: datetime.datetime, http: Http) -
             group = group_of(source)
             asked.setdefault(group, set()).update((node.name, node.version) for node in askable(source))
             configurations.setdefault(group, source.configuration)
-    with concurrent.futures.ThreadPoolExecutor(max(1, len(asked))) as pool:
+    with concurrent.futures.ThreadPoolExecutor(max(1, min(settings.jobs, len(asked)))) as pool:
         futures = {}
         for number, (group, pairs) in enumerate(sorted(asked.items())):
             place = os.path.join(scratch, f"group-{number}")
@@ -155,8 +148,9 @@ def _ask_npm(settings: Settings, seen: Seen, group: Group, pairs: set[Pair], con
         }
     if asks:
         seen.versions[group] = npm.outdated(asks, how, os.path.join(place, "outdated"))
-    listings, registry = packuments.read_listings(npm.cache_of(os.path.join(place, "audit")))
+    listings, registries = packuments.read_listings(npm.cache_of(os.path.join(place, "audit")))
     seen.listings[group] = listings
+    registry = registries.get(how.canary[0])
     if registry and settings.max_age:
         http = Http(settings.answer_timeout)
         told = judge_age("the registry's advisories", age_of_npm(http, registry, how.canary), settings.max_age)

@@ -52,6 +52,7 @@ class Source:
     :param closed: whether every package that would be installed is in it.
     :param offline: it says itself that no index may be asked.
     :param configuration: settings of the project for the tool that asks its registry.
+    :param configured: digest of these settings: projects with the same are asked for together.
     :param language: version of the interpreter that it is for, where that is known.
     """
 
@@ -67,6 +68,7 @@ class Source:
     language: str = ""
     indexes: tuple[str, ...] = ()
     configuration: str = ""
+    configured: str = ""
     offline: bool = False
 
     def add(self, node: Node) -> Node:

@@ -117,7 +117,7 @@ class Osv:
         """What is known under any of its names, GitHub's first, which has a severity most often."""
         names = sorted(advisory.ids, key=lambda name: (not name.startswith("GHSA-"), not name.startswith("CVE-")))
         known: list[Known] = []
-        reason = "it is not known there"
+        reason = ""
         for name in (name for name in names if not name.startswith("npm:")):
             try:
                 record = self._record(name)
@@ -128,13 +128,13 @@ class Osv:
                 known.append(_read(record))
                 if known[-1].severity:
                     break
-        if not known:
+        if not known and reason:
             return reason
         return Known(
-            severity=max((one.severity for one in known), key=_ORDER.index),
+            severity=max((one.severity for one in known), key=_ORDER.index, default=""),
             aliases=tuple(alias for one in known for alias in one.aliases),
             published=next((one.published for one in known if one.published), ""),
-            withdrawn=all(one.withdrawn for one in known),
+            withdrawn=bool(known) and all(one.withdrawn for one in known),
             title=next((one.title for one in known if one.title), ""),
             fixes=next((one.fixes for one in known if one.fixes), ()),
         )

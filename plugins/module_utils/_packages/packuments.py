@@ -31,21 +31,21 @@ _HOSTS = {"github": "github.com", "gitlab": "gitlab.com", "bitbucket": "bitbucke
 Table = t.Dict[str, t.Any]
 
 
-def read_listings(cache: str) -> tuple[dict[str, Listing], str]:
-    """What is in the cache of each package, and the registry's address (empty when nothing is)."""
+def read_listings(cache: str) -> tuple[dict[str, Listing], dict[str, str]]:
+    """What is in the cache of each package, and the address of the registry that it came from."""
     found: dict[str, Listing] = {}
-    registry = ""
+    registries: dict[str, str] = {}
     for entry in _entries(os.path.join(cache, _INDEX)):
         packument = _content(cache, str(entry.get("integrity") or ""))
         name = packument.get("name")
         if not isinstance(name, str) or not isinstance(packument.get("versions"), dict):
             continue
         url = str((entry.get("metadata") or {}).get("url") or entry["key"][len(_ANSWER) :])
-        registry = registry or _registry(url, name)
+        registries[name] = _registry(url, name)
         # Both the short and the long form may be there; only the long one has the moments.
         if name not in found or isinstance(packument.get("time"), dict):
             found[name] = listing_of(packument)
-    return found, registry
+    return found, registries
 
 
 def _entries(index: str) -> t.Iterator[Table]:

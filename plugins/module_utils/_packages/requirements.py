@@ -28,7 +28,8 @@ _VARIABLE = re.compile(r"\$\{([A-Z0-9_]+)\}")
 _FILES = ("-r", "--requirement")
 _INDEXES = ("-i", "--index-url", "--extra-index-url")
 _EDITABLE = ("-e", "--editable")
-_BUILT = (".whl", ".tar.gz", ".zip")
+_ARCHIVES = (".tar.gz", ".zip", ".tar.bz2", ".tgz")
+_WHEEL = re.compile(r"(?P<name>[A-Za-z0-9._]+)-(?P<version>[^-/]+)(?:-[^-/]+){3,4}\.whl")
 
 
 @dataclasses.dataclass
@@ -136,7 +137,7 @@ def _take_requirement(reading: _Reading, line: str) -> None:
     if rest.startswith("@"):
         _take_direct(reading, rest[1:].strip(), match.group("name"))
         return
-    if requirement.endswith(_BUILT) or requirement.startswith("."):
+    if requirement.endswith((".whl", *_ARCHIVES)) or requirement.startswith("."):
         _take_direct(reading, requirement, requirement)
         return
     specifier = rest.partition(";")[0].strip()
@@ -155,15 +156,24 @@ def _take_requirement(reading: _Reading, line: str) -> None:
 
 
 def _take_direct(reading: _Reading, target: str, name: str) -> None:
-    """What comes from a directory, a repository or an address: no index knows its version."""
+    """What comes from a directory, a file, a repository or an address."""
+    reading.plain += 1
+    reading.last = ""
+    bare = target.partition("#")[0].strip()
+    wheel = _WHEEL.fullmatch(bare.rpartition("/")[2])
+    if wheel:
+        named, version = canonical(wheel.group("name")), wheel.group("version")
+        node = reading.source.add(Node(f"{named}=={version}", named, version))
+        reading.source.direct.setdefault(node.key, f"=={version}")
+        return
     is_here = "://" not in target and not re.match(r"[A-Za-z.]+@[^/]+:", target)
     shown = re.sub(r"://[^/@]*@", "://", name)[:120]
     problem = "" if is_here else f"{shown} comes from an address, so its version is not known to any index"
+    if is_here and bare.endswith(_ARCHIVES):
+        problem = f"{shown} is an archive, so its version is not known to any index"
     named = canonical(name) if re.fullmatch(r"[A-Za-z0-9._-]+", name) else shown
-    reading.source.add(Node(f"@{shown}", named, "", own=is_here, problem=problem))
+    reading.source.add(Node(f"@{shown}", named, "", own=not problem, problem=problem))
     reading.source.direct.setdefault(f"@{shown}", "")
-    reading.plain += 1
-    reading.last = ""
 
 
 def _take_comment(reading: _Reading, text: str) -> None:

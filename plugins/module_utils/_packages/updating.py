@@ -87,7 +87,12 @@ class Updates:
         if pip.offline:
             _miss(asked, f"newer versions were not looked up: pip is set not to ask an index ({pip.offline})")
             return
-        index = Index(Http(self._settings.answer_timeout, pip.certificates), self._settings.jobs)
+        try:
+            http = Http(self._settings.answer_timeout, pip.certificates)
+        except OSError as exc:
+            _miss(asked, f"newer versions were not looked up: the certificates that pip is set to: {exc.strerror}")
+            return
+        index = Index(http, self._settings.jobs)
         asks = {
             (_indexes(source, pip.indexes), name)
             for _project, source in asked
@@ -119,8 +124,10 @@ class Updates:
                     continue
                 target, latest = versions.wanted[(name, wanted)]
                 installed = _installed(project, source, name) or source.nodes[key].version
-                candidate = _Candidate(NPM, name, installed, target, latest, language)
-                self._add(project, candidate, listings.get(name, Listing()))
+                listing = listings.get(name, Listing())
+                # npm passes over what this Node cannot run; that the latest one wants another Node should be known.
+                candidate = _Candidate(NPM, name, installed, target, listing.latest or latest, language)
+                self._add(project, candidate, listing)
 
     def _told(self, one: _Candidate, listing: Listing, projects: list[str], links: dict[str, str]) -> Answer:
         installed = listing.releases.get(one.installed)

@@ -80,8 +80,6 @@ class Http:
         """
         plain, credentials = _without_credentials(url)
         headers = {"Accept": accept, "User-Agent": "steward.maintenance"}
-        if credentials:
-            headers["Authorization"] = credentials
         data = None
         if body is not None:
             data = json.dumps(body).encode()
@@ -90,6 +88,9 @@ class Http:
         if parts.scheme not in ("http", "https"):
             raise NoAnswer(f"{shown(plain)} is no address of the web")
         request = urllib.request.Request(plain, data=data, headers=headers)  # noqa: S310 - the scheme was looked at
+        if credentials:
+            # Not to whom the answer may send us on.
+            request.add_unredirected_header("Authorization", credentials)
         opener = urllib.request.build_opener(urllib.request.HTTPSHandler(context=self._context))
         deadline = time.monotonic() + self._timeout
         try:

@@ -271,7 +271,7 @@ def test_a_clock_that_was_set_back_does_not_make_it_younger(tmp_path: pathlib.Pa
         ({"cooldown": "a week"}, ["cooldown", "'a week'"]),
         ({"timeout": ""}, ["timeout"]),
         ({"jobs": 1000}, ["jobs is 1000"]),
-        ({"canaries": {"pip": "x==1"}}, ["'pip'", "did you mean 'pypi'?"]),
+        ({"canaries": {"pypy": "x==1"}}, ["'pypy'", "did you mean 'pypi'?"]),
         ({"canaries": {"npm": "lodash"}}, ["canaries.npm", "'lodash'", "minimist@0.0.8"]),
         ({"canaries": {"pypi": "pyyaml@5.3"}}, ["canaries.pypi", "pyyaml==5.3"]),
         ({"stamps": {"pypi": "stamp"}}, ["stamps.pypi", "'stamp'"]),

@@ -87,8 +87,8 @@ NPM_BIRD = ("minimist", "0.0.8")
 NPM_ASKED = [("lodash", "4.17.4"), ("lodash", "4.17.21")]
 
 
-def via(range: str, url: str = "https://github.com/advisories/GHSA-aaaa-bbbb-cccc") -> dict[str, t.Any]:
-    return {"source": 1, "name": "x", "url": url, "title": "bad", "severity": "moderate", "range": range}
+def via(vulnerable: str, url: str = "https://github.com/advisories/GHSA-aaaa-bbbb-cccc") -> dict[str, t.Any]:
+    return {"source": 1, "name": "x", "url": url, "title": "bad", "severity": "moderate", "range": vulnerable}
 
 
 def npm_report(total: int = 3, **vulnerabilities: t.Any) -> dict[str, t.Any]:
@@ -100,16 +100,16 @@ def npm_report(total: int = 3, **vulnerabilities: t.Any) -> dict[str, t.Any]:
     }
 
 
-def vulnerable(*nodes: str, vias: t.Sequence[t.Any] = ()) -> dict[str, t.Any]:
+def entry(*nodes: str, vias: t.Sequence[t.Any] = ()) -> dict[str, t.Any]:
     return {"severity": "moderate", "via": list(vias or [via("<1.0.0")]), "nodes": list(nodes)}
 
 
-SINGING = vulnerable("node_modules/p2")
+SINGING = entry("node_modules/p2")
 
 
 def test_a_whole_report_of_npm() -> None:
     vias = [via("<4.17.19"), via("<4.17.30", "https://github.com/advisories/GHSA-dddd-eeee-ffff")]
-    told = npm_report(minimist=SINGING, lodash=vulnerable("node_modules/p0", "node_modules/p1", vias=vias))
+    told = npm_report(minimist=SINGING, lodash=entry("node_modules/p0", "node_modules/p1", vias=vias))
     look = npm.judge_audit(ran(told, 1), PLACES, NPM_ASKED, NPM_BIRD)
     assert not look.missed
     assert [one.id for one in look.found[("lodash", "4.17.4")]] == ["GHSA-aaaa-bbbb-cccc", "GHSA-dddd-eeee-ffff"]
@@ -118,7 +118,7 @@ def test_a_whole_report_of_npm() -> None:
 
 
 def test_a_range_that_cannot_be_read_hides_nothing() -> None:
-    told = npm_report(minimist=SINGING, lodash=vulnerable("node_modules/p0", vias=[via("see the advisory")]))
+    told = npm_report(minimist=SINGING, lodash=entry("node_modules/p0", vias=[via("see the advisory")]))
     look = npm.judge_audit(ran(told, 1), PLACES, NPM_ASKED, NPM_BIRD)
     assert len(look.found[("lodash", "4.17.4")]) == 1
 
@@ -136,7 +136,7 @@ def test_a_range_that_cannot_be_read_hides_nothing() -> None:
         (ran({**npm_report(), "vulnerabilities": []}, 0), "without its parts"),
         (ran(json.dumps(npm_report(minimist=SINGING))[:-1], 1), "gave no report"),
         (ran("", 1, "npm error code ECONNREFUSED"), "ECONNREFUSED"),
-        (ran(npm_report(minimist=vulnerable("node_modules/elsewhere")), 1), "which was not asked for"),
+        (ran(npm_report(minimist=entry("node_modules/elsewhere")), 1), "which was not asked for"),
         (ran(npm_report(minimist={**SINGING, "via": ["other"]}), 1), "without an advisory"),
         (Ran(-1, "", "", "npm did not end within 1 s"), "did not end"),
     ],

@@ -109,10 +109,23 @@ def test_what_has_no_version_is_told(tmp_path: pathlib.Path, line: str, named: s
     assert "secret" not in problems[0]
 
 
-@pytest.mark.parametrize("line", ["-e .", "--editable ./packages/core", "./vendored", "./dist/core-1.0.whl"])
+@pytest.mark.parametrize("line", ["-e .", "--editable ./packages/core", "./vendored"])
 def test_what_lies_here_is_our_own(tmp_path: pathlib.Path, line: str) -> None:
     source = only(read(tmp_path, **{"requirements.txt": f"{line}\n"}))
     assert [(node.own, node.problem) for node in source.nodes.values()] == [(True, "")]
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["./wheels/Flask-2.0.1-py3-none-any.whl", "flask @ https://files.example.org/flask-2.0.1-1-py3-none-any.whl"],
+)
+def test_a_wheel_tells_its_version_by_its_name(tmp_path: pathlib.Path, line: str) -> None:
+    assert versions(only(read(tmp_path, **{"requirements.txt": f"{line}\n"}))) == {"flask": "2.0.1"}
+
+
+def test_an_archive_does_not(tmp_path: pathlib.Path) -> None:
+    source = only(read(tmp_path, **{"requirements.txt": "./vendored/flask-2.0.tar.gz\n"}))
+    assert ["is an archive" in node.problem for node in source.nodes.values()] == [True]
 
 
 @pytest.mark.parametrize("text", ["flask===\n", "flask == \n", "a b c\n"])

@@ -11,14 +11,16 @@ from ansible_collections.steward.maintenance.plugins.module_utils._packages impo
 from ansible_collections.steward.maintenance.plugins.module_utils._packages.locks_python import poetry_range
 
 #: The order of PEP 440, "Summary of permitted suffixes and relative ordering", and epochs.
-PEP440_ORDER = (
-    "1.0.dev456 1.0a1 1.0a2.dev456 1.0a12.dev456 1.0a12 1.0b1.dev456 1.0b2 1.0b2.post345.dev456 1.0b2.post345"
-    " 1.0rc1.dev456 1.0rc1 1.0 1.0+abc.5 1.0+abc.7 1.0+5 1.0.post456.dev34 1.0.post456 1.1.dev1 1.1 1!0.5"
-).split()
+PEP440_ORDER = [
+    *("1.0.dev456", "1.0a1", "1.0a2.dev456", "1.0a12.dev456", "1.0a12", "1.0b1.dev456", "1.0b2"),
+    *("1.0b2.post345.dev456", "1.0b2.post345", "1.0rc1.dev456", "1.0rc1", "1.0", "1.0+abc.5", "1.0+abc.7", "1.0+5"),
+    *("1.0.post456.dev34", "1.0.post456", "1.1.dev1", "1.1", "1!0.5"),
+]
 #: The order of semantic versioning 2.0.0, section 11.
-SEMVER_ORDER = (
-    "1.0.0-alpha 1.0.0-alpha.1 1.0.0-alpha.beta 1.0.0-beta 1.0.0-beta.2 1.0.0-beta.11 1.0.0-rc.1 1.0.0 1.0.1 1.2.0 2.0.0"
-).split()
+SEMVER_ORDER = [
+    *("1.0.0-alpha", "1.0.0-alpha.1", "1.0.0-alpha.beta", "1.0.0-beta", "1.0.0-beta.2", "1.0.0-beta.11"),
+    *("1.0.0-rc.1", "1.0.0", "1.0.1", "1.2.0", "2.0.0"),
+]
 
 
 def test_order_of_python_versions() -> None:
@@ -121,7 +123,9 @@ def test_ranges_of_advisories_hold_pre_releases() -> None:
     assert semver.satisfies("2.0.0-rc.1", "<2.0.0", pre_releases=True) is True
 
 
-@pytest.mark.parametrize("wanted", ["latest", "git+https://example.org/x.git", "file:../x", "^^1", "1.2.3.4", "npm:x@1"])
+@pytest.mark.parametrize(
+    "wanted", ["latest", "git+https://example.org/x.git", "file:../x", "^^1", "1.2.3.4", "npm:x@1"]
+)
 def test_no_node_range(wanted: str) -> None:
     assert not semver.is_range(wanted)
     assert semver.satisfies("1.0.0", wanted) is None
