@@ -317,62 +317,36 @@ vulnerabilities:
       elements: dict
       returned: always
 updates:
-  description: Newer versions of what the projects themselves ask for; the same step in many projects is one entry.
+  description:
+    - Newer versions of what the projects themselves ask for; the same step in many projects is one entry, with
+      C(ecosystem), C(package), C(projects), C(installed) (in the environment, else in the lock), C(wanted) (the highest
+      in the range that is asked for), C(latest), C(class) of going there, C(needs) (which Python or Node the installed
+      one wants) and C(links) (where changes are told, some of C(changelog), C(releases), C(repository), C(homepage)).
+    - C(targets) has each version to go to with C(version), C(class), C(published), C(ready), C(held_until) (cooldown),
+      C(fixes) (vulnerabilities that it no longer has), C(needs) and C(needs_met), which is none where the version of
+      the language is not known.
   returned: always
   type: list
   elements: dict
-  contains:
-    ecosystem:
-      description: V(pypi) or V(npm).
-      type: str
-      returned: always
-      sample: pypi
-    package:
-      description: Name of the package.
-      type: str
-      returned: always
-      sample: flask
-    installed:
-      description: The version in the environment, else the one in the lock.
-      type: str
-      returned: always
-      sample: 2.2.5
-    wanted:
-      description: The highest version in the range that the project asks for.
-      type: str
-      returned: always
-      sample: 2.3.3
-    latest:
-      description: The latest version that the language of the project can have.
-      type: str
-      returned: always
-      sample: 3.1.0
-    class:
-      description: The class of going to the latest version, as C(fix_class).
-      type: str
-      returned: always
-      sample: major
-    needs:
-      description: Which versions of Python or Node the installed one wants.
-      type: str
-      returned: always
-      sample: '>=3.7'
-    targets:
-      description:
-        - Each version to go to with C(version), C(class), C(published), C(ready), C(held_until) (cooldown), C(needs)
-          and C(needs_met), which is none where the version of the language is not known.
-      type: list
-      elements: dict
-      returned: always
-    links:
-      description: Where the changes are told, some of C(changelog), C(releases), C(repository) and C(homepage).
-      type: dict
-      returned: always
-    projects:
-      description: Paths of the projects.
-      type: list
-      elements: str
-      returned: always
+  sample:
+    - ecosystem: npm
+      package: express
+      projects: [/srv/shop]
+      installed: 4.0.0
+      wanted: 4.1.0
+      latest: 4.1.0
+      class: minor
+      needs: '>=4'
+      links: {repository: 'https://github.com/example/express'}
+      targets:
+        - version: 4.1.0
+          class: minor
+          published: '2026-10-01T00:00:00.000Z'
+          ready: true
+          held_until: ''
+          fixes: []
+          needs: '>=4'
+          needs_met: true
 """
 
 from ansible.module_utils.basic import AnsibleModule

@@ -216,6 +216,10 @@ def test_what_is_installed_in_an_environment(tmp_path: pathlib.Path) -> None:
     project = tmp_path / "shop"
     with Registries(vulnerable()) as registries:
         write_requirements(project, registries.catalogue, {"flask": "2.3.0", "jinja2": "2.0"}, registries)
+        # The latest release is young. It is ready all the same, because it is the fix.
+        registries.catalogue["advisories"].append(
+            advisory("PYSEC-2026-4", "flask", ["2.0.0"], fixed=["3.0.0"], severity="LOW")
+        )
         subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(project / ".venv")], check=True)
         command = [sys.executable, "-m", "pip", "--python", str(project / ".venv"), "install", "--quiet"]
         command += ["--index-url", registries.index_url, "flask==2.0.0", "jinja2==2.0"]
@@ -227,7 +231,10 @@ def test_what_is_installed_in_an_environment(tmp_path: pathlib.Path) -> None:
     (flask,) = [one for one in answer["updates"] if one["package"] == "flask"]
     # The environment says which Python it has, so the release for another one is not the latest here.
     assert (flask["installed"], flask["wanted"], flask["latest"]) == ("2.0.0", "2.3.0", "3.0.0")
-    assert flask["targets"][-1]["needs_met"] is True
+    assert [(one["version"], one["fixes"], one["ready"], one["needs_met"]) for one in flask["targets"]] == [
+        ("2.3.0", [], True, True),
+        ("3.0.0", ["PYSEC-2026-4"], True, True),
+    ]
     assert flask["links"]["changelog"] == "https://flask.example.org/changes"
     places = by_id(answer, "CVE-2026-1")["projects"][0]
     assert places["files"] == [".venv", "requirements.txt"] or places["files"] == ["requirements.txt", ".venv"]

@@ -207,6 +207,21 @@ def with_fixes(ecosystem: str, pair: Pair, advisory: Advisory, listing: Listing 
     return dataclasses.replace(advisory, fixes=(nearest,) if nearest else ())
 
 
+def fixed_by(ecosystem: str, advisories: t.Iterable[Advisory], version: str) -> list[str]:
+    """Which of these vulnerabilities the version no longer has, as far as that is known."""
+    key = changes.sort_key(ecosystem, version)
+    found = []
+    for advisory in advisories:
+        if ecosystem == NPM and advisory.vulnerable:
+            is_without = semver.satisfies(version, advisory.vulnerable, pre_releases=True) is False
+        else:
+            keys = [changes.sort_key(ecosystem, fix) for fix in advisory.fixes or ()]
+            is_without = key is not None and any(known is not None and known <= key for known in keys)
+        if is_without:
+            found.append(advisory.id)
+    return sorted(found)
+
+
 def differences(project: Project) -> list[Finding]:
     """Where what is installed is not what is locked, and where a lock is older than what asks for it."""
     findings = []

@@ -87,12 +87,12 @@ def judge(
     return counted, Due(lane, first_seen, due, max(0.0, (now - due).total_seconds()))
 
 
-def held_until(published: str, now: datetime.datetime, cooldown: int) -> str | None:
-    """Until when a release that nothing makes urgent is left alone; None when it may be taken, empty for no moment.
+def held_until(published: str, now: datetime.datetime, cooldown: int, is_fix: bool = False) -> str | None:
+    """Until when a release is left alone; None when it may be taken, empty where nobody knows. A fix never waits.
 
     A release whose moment is not told is too young: whoever hides a bad release would hide that first.
     """
-    if cooldown <= 0:
+    if cooldown <= 0 or is_fix:
         return None
     try:
         moment = parse_time(published)

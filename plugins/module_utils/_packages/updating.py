@@ -19,8 +19,9 @@ from . import changes, lanes, pep440, semver
 from .arguments import Settings
 from .changes import NPM, PYPI
 from .index import Index, IndexUnknown, pip_settings
+from .judging import fixed_by
 from .looking import Seen, direct_asks, group_of
-from .looks import Listing
+from .looks import Advisory, Listing
 from .model import Project, Source
 from .running import run
 from .web import Http
@@ -47,10 +48,14 @@ class Updates:
         self._settings = settings
         self._now = now
         self._http = http
+        self._advisories: dict[tuple[str, str, str], list[Advisory]] = {}
         self._entries: dict[_Candidate, tuple[Listing, list[str]]] = {}
 
     def collect(self, seen: Seen) -> list[Answer]:
         """All updates there are; where nobody could be asked, the project's problems say so."""
+        for (ecosystem, _configured), one in seen.looks.items():
+            for (name, version), advisories in one.found.items():
+                self._advisories.setdefault((ecosystem, name, version), []).extend(advisories)
         if PYPI in self._settings.places.ecosystems:
             self._collect_pypi(seen)
         if NPM in self._settings.places.ecosystems:
@@ -151,13 +156,16 @@ class Updates:
         release = listing.releases.get(version)
         published = release.published if release else ""
         needs = release.needs if release else ""
-        held = lanes.held_until(published, self._now, self._settings.cooldown)
+        known = self._advisories.get((one.ecosystem, one.package, one.installed), ())
+        fixes = sorted(set(fixed_by(one.ecosystem, known, version)))
+        held = lanes.held_until(published, self._now, self._settings.cooldown, bool(fixes))
         return {
             "version": version,
             "class": changes.update_class(one.ecosystem, one.installed, version),
             "published": published,
             "ready": held is None,
             "held_until": held or "",
+            "fixes": fixes,
             "needs": needs,
             "needs_met": needs_met(one.ecosystem, one.language, needs),
         }

@@ -20,7 +20,11 @@ from ansible_collections.steward.maintenance.plugins.module_utils._packages.argu
     PACKAGES_ARGUMENTS,
     settings_from,
 )
-from ansible_collections.steward.maintenance.plugins.module_utils._packages.judging import Place, Vulnerability
+from ansible_collections.steward.maintenance.plugins.module_utils._packages.judging import (
+    Place,
+    Vulnerability,
+    fixed_by,
+)
 from ansible_collections.steward.maintenance.plugins.module_utils._packages.looks import Advisory
 from ansible_collections.steward.maintenance.plugins.module_utils._packages.seen import Memory
 
@@ -181,6 +185,15 @@ def test_bad_lanes_are_one_clear_error(given: dict[str, t.Any], words: list[str]
 def test_a_young_release_waits_and_so_does_one_without_a_moment(published: str, held: str | None) -> None:
     assert lanes.held_until(published, NOW, 7 * 86400) == held
     assert lanes.held_until(published, NOW, 0) is None
+    assert lanes.held_until(published, NOW, 7 * 86400, is_fix=True) is None
+
+
+def test_which_vulnerabilities_a_version_no_longer_has() -> None:
+    python = [Advisory(("CVE-1",), fixes=("2.0", "1.5")), Advisory(("CVE-2",), fixes=("3.0",)), Advisory(("CVE-3",))]
+    assert fixed_by("pypi", python, "2.1") == ["CVE-1"]
+    assert fixed_by("pypi", python, "3.0") == ["CVE-1", "CVE-2"]
+    node = [Advisory(("CVE-1",), fixes=None, vulnerable="<1.2.0"), Advisory(("CVE-2",), fixes=None, vulnerable=">=0.1")]
+    assert fixed_by("npm", node, "1.2.0") == ["CVE-1"]
 
 
 # -- findings --------------------------------------------------------------------------------------------------------
