@@ -300,6 +300,17 @@ def test_a_missing_tool_or_canary_is_unknown(tmp_path: pathlib.Path, given: dict
     assert reason in answer["reason"]
 
 
+def test_a_state_that_cannot_be_kept_is_a_failure(tmp_path: pathlib.Path) -> None:
+    """Without it no clock would ever run out."""
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    with Registries(sound()) as registries:
+        write_sound(tmp_path / "app", "pypi", registries)
+        state = str(tmp_path / "file" / "dependencies.json")
+        answer = audit_here(tmp_path, tmp_path / "app", osv_url=registries.osv_url, state_file=state)
+    assert answer["verdict"] == "failed"
+    assert str(tmp_path / "file") in answer["reason"]
+
+
 def test_settings_that_hide_vulnerabilities_hide_nothing(tmp_path: pathlib.Path) -> None:
     """Settings that make npm and pip-audit look elsewhere, or at less."""
     hiding = ["package-lock=false", "audit=false", "omit[]=dev", "audit-level=none", "global=true"]

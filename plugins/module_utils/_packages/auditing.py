@@ -8,14 +8,16 @@ Note that this module util is PRIVATE to the collection. It can have breaking ch
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime
 import os
+import shutil
 import tempfile
 import time
 import typing as t
 
-from .._core.locks import Busy, lock
+from .._core.locks import Busy, left_in, own_place
 from .._core.result import Finding, Result
 from . import judging, lanes
 from .accept import judge_entries
@@ -47,23 +49,38 @@ def audit(settings: Settings, check: bool, now: datetime.datetime, outcome: Outc
     """Look at all projects and judge what was found; whatever goes wrong is in the result."""
     began = time.monotonic()
     try:
-        with tempfile.TemporaryDirectory(prefix="steward-audit-") as scratch:
+        with _scratch(settings, check) as scratch:
             http = Http(settings.answer_timeout)
             seen = look(settings, scratch, now, http)
             updates = Updates(settings, now, http).collect(seen) if settings.updates else []
-        if check:
-            return _judge(settings, seen, updates, Memory(settings.state_file), now, outcome, began)
-        os.makedirs(os.path.dirname(settings.state_file), mode=0o700, exist_ok=True)
-        with lock(f"{settings.state_file}.lock", _PATIENCE):
             memory = Memory(settings.state_file)
             result = _judge(settings, seen, updates, memory, now, outcome, began)
-            memory.write(_wholly_looked_at(settings, seen))
+            if not check:
+                memory.write(_wholly_looked_at(settings, seen))
             return result
     except Busy as exc:
         return Result("unknown", "the dependencies were not judged", str(exc), of=len(settings.projects))
     except OSError as exc:
         told = f"{exc.strerror}: {exc.filename}" if exc.filename else str(exc)
         return Result("failed", "the dependencies were not judged", told, of=len(settings.projects))
+
+
+@contextlib.contextmanager
+def _scratch(settings: Settings, check: bool) -> t.Iterator[str]:
+    """A directory for the questions to the scanners. Who has it is alone at work; what a killed run left is removed.
+
+    :raises Busy: when another audit of this account does not end.
+    """
+    if check:
+        with tempfile.TemporaryDirectory(prefix="steward-audit-") as scratch:
+            yield scratch
+        return
+    state = os.path.dirname(settings.state_file)
+    os.makedirs(state, mode=0o700, exist_ok=True)
+    with own_place(os.path.join(state, "audit"), _PATIENCE) as scratch:
+        for path in left_in(scratch):
+            shutil.rmtree(path)
+        yield scratch
 
 
 def _wholly_looked_at(settings: Settings, seen: Seen) -> set[tuple[str, str]]:

@@ -106,11 +106,12 @@ def _resolve(settings: Settings, projects: list[Project], scratch: str) -> None:
         for source in resolving.open_sources(project):
             waiting.setdefault(resolving.question(source), []).append((project, source))
     numbers = itertools.count()
+    timeouts = (settings.timeout, settings.answer_timeout)
     with concurrent.futures.ThreadPoolExecutor(settings.jobs) as pool:
         futures = {}
         for key, places in waiting.items():
             place = os.path.join(scratch, f"resolve-{next(numbers)}")
-            futures[key] = pool.submit(resolving.resolve, places[0][1], settings.python, settings.timeout, place)
+            futures[key] = pool.submit(resolving.resolve, places[0][1], settings.python, timeouts, place)
     for key, future in futures.items():
         answer = future.result()
         for project, source in waiting[key]:

@@ -67,9 +67,15 @@ def question(source: Source) -> Question:
     return tuple(sorted((key, source.direct.get(key, "")) for key in source.nodes)), source.indexes
 
 
-def resolve(source: Source, python: str, timeout: float, scratch: str) -> Source | str:
-    """The file with all that it comes to; or why that is not known."""
+def resolve(source: Source, python: str, timeouts: tuple[float, float], scratch: str) -> Source | str:
+    """The file with all that it comes to; or why that is not known.
+
+    :param timeouts: seconds for pip to end, and for one answer of its index.
+    """
+    timeout, answer_timeout = timeouts
     command = [python, "-m", "pip", "--disable-pip-version-check", "--no-input", "install", "--dry-run", "--quiet"]
+    # One more attempt is enough: with its own five, an index that is down takes pip eight seconds more.
+    command += ["--retries", "1", "--timeout", str(max(1, round(answer_timeout)))]
     command += ["--ignore-installed", "--only-binary", ":all:", "--report", "-", "--requirement", source.file]
     os.makedirs(scratch, mode=0o700, exist_ok=True)
     environment = {**os.environ, "TMPDIR": scratch, "PIP_REQUIRE_VIRTUALENV": "0", "PIP_NO_COLOR": "1"}
