@@ -11,8 +11,8 @@ version_added: 0.2.0
 short_description: Audit what projects depend on, for known vulnerabilities and newer versions
 description:
   - Looks into the directories of projects for Python (files of requirements, C(uv.lock), C(poetry.lock), virtual
-    environments) and Node (C(package-lock.json), C(npm-shrinkwrap.json), what npm installed in C(node_modules)), and
-    tells which known vulnerabilities there are, how each came in, how long it may stay, and which newer versions there
+    environments) and Node (C(package-lock.json), C(npm-shrinkwrap.json), C(pnpm-lock.yaml), C(yarn.lock), what npm
+    installed in C(node_modules)), and tells which known vulnerabilities there are, how each came in, how long it may stay, and which newer versions there
     are.
   - Each package of all projects is asked for once. C(pip-audit) and C(npm audit) are the scanners; OSV adds the
     severity that C(pip-audit) does not know, and the other names of an advisory.
@@ -23,7 +23,7 @@ description:
     That is kept in O(state_file).
   - A file of requirements without hashes need not name everything that it brings. Unless an environment of the project
     has all of it, C(pip install --dry-run) is asked, with wheels only, so that no code of a package is run.
-  - Locks of pnpm, yarn, bun, pipenv and pdm are not read. A project that has one is not looked at wholly.
+  - Locks of bun, pipenv and pdm are not read. A project that has one is not looked at wholly.
 options:
   projects:
     description: Absolute paths of the directories of projects. Directories below them are not searched.

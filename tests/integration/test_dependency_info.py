@@ -259,6 +259,36 @@ def test_a_lock_that_npm_wrote_and_what_it_installed(tmp_path: pathlib.Path) -> 
     assert (one["fix"], one["fix_versions"]) == ("", [])
 
 
+@pytest.mark.parametrize("kind", ["pnpm", "yarn"])
+def test_locks_of_pnpm_and_yarn_are_audited_by_npm(tmp_path: pathlib.Path, kind: str) -> None:
+    project = tmp_path / "shop"
+    project.mkdir()
+    manifest = {"name": "shop", "version": "1.0.0", "dependencies": {"express": "^4.0.0"}}
+    (project / "package.json").write_text(json.dumps(manifest), encoding="utf-8")
+    lock, text = {
+        "pnpm": (
+            "pnpm-lock.yaml",
+            "lockfileVersion: '9.0'\n\nimporters:\n\n  .:\n    dependencies:\n      express:\n"
+            "        specifier: ^4.0.0\n        version: 4.0.0\n\npackages:\n\n"
+            "  express@4.0.0:\n    resolution: {integrity: x}\n\n  qs@6.0.0:\n    resolution: {integrity: x}\n\n"
+            "snapshots:\n\n  express@4.0.0:\n    dependencies:\n      qs: 6.0.0\n\n  qs@6.0.0: {}\n",
+        ),
+        "yarn": (
+            "yarn.lock",
+            '# yarn lockfile v1\n\nexpress@^4.0.0:\n  version "4.0.0"\n  dependencies:\n    qs "^6.0.0"\n\n'
+            'qs@^6.0.0:\n  version "6.0.0"\n',
+        ),
+    }[kind]
+    (project / lock).write_text(text, encoding="utf-8")
+    with Registries(vulnerable()) as registries:
+        (project / ".npmrc").write_text(f"registry={registries.npm_url}\n", encoding="utf-8")
+        answer = audit_here(tmp_path, project, osv_url=registries.osv_url, ecosystems=["npm"])
+    assert (answer["verdict"], answer["coverage"]) == ("findings", {"looked": 1, "of": 1})
+    assert by_id(answer, "CVE-2026-3")["projects"][0]["paths"] == [["express 4.0.0", "qs 6.0.0"]]
+    (express,) = answer["updates"]
+    assert (express["package"], express["wanted"], express["latest"]) == ("express", "4.1.0", "5.0.0")
+
+
 def test_more_advisories_than_a_page_holds_are_all_found(tmp_path: pathlib.Path) -> None:
     """pip-audit takes the first page for the whole."""
     catalogue = vulnerable()

@@ -15,7 +15,7 @@ import hashlib
 import os
 import typing as t
 
-from . import locks_python
+from . import locks_pnpm, locks_python, locks_yarn
 from .changes import NPM, PYPI
 from .environments import is_environment, read_environment
 from .locks_node import HIDDEN, read_json, read_npm_lock
@@ -23,7 +23,8 @@ from .model import Project, Source, SourceError, read_text
 from .requirements import read_requirements
 
 #: Locks whose tool this module does not run, so what they hold is not looked at.
-UNREAD = {"pnpm-lock.yaml": "pnpm", "yarn.lock": "yarn", "bun.lock": "bun", "bun.lockb": "bun"}
+UNREAD = {"bun.lock": "bun", "bun.lockb": "bun"}
+_OTHER_LOCKS = {locks_pnpm.FILE: locks_pnpm.read_pnpm_lock, locks_yarn.FILE: locks_yarn.read_yarn_lock}
 _NPM_LOCKS = ("npm-shrinkwrap.json", "package-lock.json")
 _PYTHON_LOCKS = {"uv.lock": locks_python.read_uv, "poetry.lock": locks_python.read_poetry}
 _UNREAD_PYTHON = {"Pipfile.lock": "pipenv", "pdm.lock": "pdm"}
@@ -107,6 +108,9 @@ def _read_node(project: Project) -> bool:
         _take(project, name, functools.partial(read_npm_lock, project.path, name, manifest))
     if os.path.isfile(os.path.join(project.path, HIDDEN)):
         _take(project, HIDDEN, functools.partial(read_npm_lock, project.path, HIDDEN, manifest))
+    for name, read in _OTHER_LOCKS.items():
+        if os.path.isfile(os.path.join(project.path, name)):
+            _take(project, name, functools.partial(read, project.path, name, manifest))
     for name, tool in UNREAD.items():
         if os.path.isfile(os.path.join(project.path, name)):
             project.problems.append(f"{name} is a lock of {tool}, which is not read")

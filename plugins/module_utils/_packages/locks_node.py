@@ -20,7 +20,7 @@ HIDDEN = os.path.join("node_modules", ".package-lock.json")
 
 _MODULES = "node_modules/"
 _ASKED = ("dependencies", "optionalDependencies", "peerDependencies")
-_ASKED_BY_ROOT = ("peerDependencies", "optionalDependencies", "devDependencies", "dependencies")
+ASKED_BY_ROOT = ("peerDependencies", "optionalDependencies", "devDependencies", "dependencies")
 _FROM_ADDRESS = ("git+", "git:", "git@", "ssh:", "github:", "gitlab:", "bitbucket:", "gist:")
 
 Table = t.Dict[str, t.Any]
@@ -56,7 +56,7 @@ def read_npm_lock(project: str, file: str, manifest: Table) -> Source:
     return source
 
 
-def _asked(table: Table, names: t.Sequence[str]) -> dict[str, str]:
+def asked_for(table: Table, names: t.Sequence[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     for name in names:
         wanted = table.get(name)
@@ -74,7 +74,7 @@ def _read_packages(source: Source, packages: Table, manifest: Table) -> None:
     for path in source.nodes:
         _link(source, entries, path)
     root = entries.get("") or manifest
-    for name, wanted in _asked(root, _ASKED_BY_ROOT).items():
+    for name, wanted in asked_for(root, ASKED_BY_ROOT).items():
         target = _resolve(entries, "", name)
         if target:
             source.direct[target] = wanted
@@ -86,7 +86,7 @@ def _read_packages(source: Source, packages: Table, manifest: Table) -> None:
 def _link(source: Source, entries: t.Mapping[str, Table], path: str) -> None:
     """Which packages it needs. What a member of the workspace asks for, the project itself asks for."""
     is_member = _MODULES not in path
-    for name, wanted in _asked(entries[path], _ASKED_BY_ROOT if is_member else _ASKED).items():
+    for name, wanted in asked_for(entries[path], ASKED_BY_ROOT if is_member else _ASKED).items():
         target = _resolve(entries, path, name)
         if target:
             source.nodes[path].wants.append(target)
@@ -145,7 +145,7 @@ def _read_nested(source: Source, dependencies: Table, manifest: Table) -> None:
         wants = entry.get("requires")
         names = wants if isinstance(wants, dict) else {}
         source.nodes[path].wants += [target for name in names for target in [_resolve(entries, path, name)] if target]
-    asked = _asked(manifest, _ASKED_BY_ROOT)
+    asked = asked_for(manifest, ASKED_BY_ROOT)
     source.direct = {f"{_MODULES}{name}": wanted for name, wanted in asked.items() if f"{_MODULES}{name}" in entries}
     if not asked:
         needed = {key for node in source.nodes.values() for key in node.wants}
@@ -155,10 +155,10 @@ def _read_nested(source: Source, dependencies: Table, manifest: Table) -> None:
 def _compare(source: Source, lock: Table, manifest: Table) -> None:
     """What package.json asks for and the lock does not know: then the lock is older."""
     packages = lock.get("packages")
-    asked = _asked(manifest, _ASKED_BY_ROOT)
+    asked = asked_for(manifest, ASKED_BY_ROOT)
     if isinstance(packages, dict):
         root = packages.get("")
-        locked = _asked(root, _ASKED_BY_ROOT) if isinstance(root, dict) else {}
+        locked = asked_for(root, ASKED_BY_ROOT) if isinstance(root, dict) else {}
         source.stale += sorted(name for name, wanted in asked.items() if locked.get(name) != wanted)
     else:
         source.stale += sorted(name for name in asked if f"{_MODULES}{name}" not in source.nodes)

@@ -50,6 +50,8 @@ class Source:
     :param problems: why it does not tell everything. Each makes the look incomplete.
     :param stale: what the project's manifest asks for and this lock has not.
     :param closed: whether every package that would be installed is in it.
+    :param asked: lines of a file of requirements that name a package, as they are written, without hashes.
+    :param limits: paths of its files of constraints.
     :param offline: it says itself that no index may be asked.
     :param configuration: settings of the project for the tool that asks its registry.
     :param configured: digest of these settings: projects with the same are asked for together.
@@ -69,6 +71,8 @@ class Source:
     indexes: tuple[str, ...] = ()
     configuration: str = ""
     configured: str = ""
+    asked: list[str] = dataclasses.field(default_factory=list)
+    limits: list[str] = dataclasses.field(default_factory=list)
     offline: bool = False
 
     def add(self, node: Node) -> Node:

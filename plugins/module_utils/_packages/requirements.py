@@ -26,6 +26,7 @@ _COMMENT = re.compile(r"(?:^|\s)#(?P<text>.*)$")
 _OPTION = re.compile(r"--?[A-Za-z-]+")
 _VARIABLE = re.compile(r"\$\{([A-Z0-9_]+)\}")
 _FILES = ("-r", "--requirement")
+_CONSTRAINTS = ("-c", "--constraint")
 _INDEXES = ("-i", "--index-url", "--extra-index-url")
 _EDITABLE = ("-e", "--editable")
 _ARCHIVES = (".tar.gz", ".zip", ".tar.bz2", ".tgz")
@@ -120,9 +121,11 @@ def _take_option(reading: _Reading, line: str, directory: str) -> None:
             reading.extra_indexes.append(url)
         else:
             reading.main_index = url
+    elif option in _CONSTRAINTS:
+        # They install nothing by themselves.
+        reading.source.limits.append(os.path.abspath(os.path.join(directory, value)))
     elif option == "--no-index":
         reading.source.offline = True
-    # Constraints install nothing by themselves, and other options say nothing of what is installed.
 
 
 def _take_requirement(reading: _Reading, line: str) -> None:
@@ -152,6 +155,7 @@ def _take_requirement(reading: _Reading, line: str) -> None:
     problem = "" if version else f"{name} is not pinned ({requirement}): its version is not known"
     reading.source.add(Node(key, name, version, problem=problem))
     reading.source.direct.setdefault(key, f"=={version}" if version else specifier)
+    reading.source.asked.append(requirement)
     reading.last = key
 
 

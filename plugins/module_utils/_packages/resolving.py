@@ -23,7 +23,7 @@ from .running import as_json, run
 _NAME = re.compile(r"\s*([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)")
 
 #: What makes two files the same question.
-Question = t.Tuple[t.Tuple[t.Tuple[str, str], ...], t.Tuple[str, ...]]
+Question = t.Tuple[t.Tuple[str, ...], t.Tuple[str, ...], bool]
 
 
 def open_sources(project: Project) -> list[Source]:
@@ -41,11 +41,15 @@ def open_sources(project: Project) -> list[Source]:
 
 def _has_all(environment: Source, source: Source) -> bool:
     """Whether everything that the file names is installed there, in a version that the file allows."""
+    # What comes from a directory has its name only once it is installed, and says then where it came from.
+    here = [node for node in source.nodes.values() if node.own and not environment.named(node.name)]
+    if len(here) > sum(node.own for node in environment.nodes.values()):
+        return False
     for node in source.nodes.values():
+        if node in here:
+            continue
         wanted = source.direct.get(node.key, f"=={node.version}" if node.version else "")
         there = environment.named(node.name)
-        if node.own and not there:
-            return False
         if not there or not any(satisfies(one.version, wanted) for one in there):
             return False
     return True
@@ -64,22 +68,32 @@ def settle(project: Project) -> None:
 
 
 def question(source: Source) -> Question:
-    return tuple(sorted((key, source.direct.get(key, "")) for key in source.nodes)), source.indexes
+    return tuple(sorted(source.asked)), (*source.indexes, *source.limits), source.offline
 
 
 def resolve(source: Source, python: str, timeouts: tuple[float, float], scratch: str) -> Source | str:
     """The file with all that it comes to; or why that is not known.
 
+    pip gets the names and ranges only. What else a file may hold would have it build, and so run, what lies in a
+    directory or comes from an address.
+
     :param timeouts: seconds for pip to end, and for one answer of its index.
     """
+    here = sorted(node.name for node in source.nodes.values() if node.own and node.key.startswith("@"))
+    if here:
+        return f"it has no hashes, and what {here[0]} needs could only be told by running its code: lock it, or install it"
+    if source.offline:
+        return "it has no hashes, and says --no-index, so that pip cannot tell what it comes to"
     timeout, answer_timeout = timeouts
+    os.makedirs(scratch, mode=0o700, exist_ok=True)
+    file = _write(source, scratch)
     command = [python, "-m", "pip", "--disable-pip-version-check", "--no-input", "install", "--dry-run", "--quiet"]
     # One more attempt is enough: with its own five, an index that is down takes pip eight seconds more.
     command += ["--retries", "1", "--timeout", str(max(1, round(answer_timeout)))]
-    command += ["--ignore-installed", "--only-binary", ":all:", "--report", "-", "--requirement", source.file]
-    os.makedirs(scratch, mode=0o700, exist_ok=True)
+    command += ["--ignore-installed", "--only-binary", ":all:", "--report", "-", "--requirement", file]
     environment = {**os.environ, "TMPDIR": scratch, "PIP_REQUIRE_VIRTUALENV": "0", "PIP_NO_COLOR": "1"}
-    ran = run(command, source.project, timeout, environment)
+    environment.pop("PIP_NO_BINARY", None)
+    ran = run(command, scratch, timeout, environment)
     if ran.problem:
         return f"it has no hashes, and {ran.problem}"
     report = as_json(ran)
@@ -87,6 +101,18 @@ def resolve(source: Source, python: str, timeouts: tuple[float, float], scratch:
     if ran.status != 0 or not isinstance(installs, list):
         return f"it has no hashes, and pip cannot tell what it comes to: {ran.told()}"
     return _read(source, installs)
+
+
+def _write(source: Source, scratch: str) -> str:
+    """In a file, not as arguments: an address may hold a password."""
+    path = os.path.join(scratch, "requirements.txt")
+    main, *extra = source.indexes or ("",)
+    lines = [f"--index-url {main}"] if main else []
+    lines += [f"--extra-index-url {url}" for url in extra]
+    lines += [f"--constraint {limit}" for limit in source.limits]
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as handle:
+        handle.write("\n".join([*lines, *source.asked]) + "\n")
+    return path
 
 
 def _read(source: Source, installs: list[t.Any]) -> Source | str:

@@ -11,6 +11,7 @@ import typing as t
 
 import pytest
 
+from ansible_collections.steward.maintenance.plugins.module_utils._packages import resolving
 from ansible_collections.steward.maintenance.plugins.module_utils._packages.discover import Places, read_project
 from ansible_collections.steward.maintenance.plugins.module_utils._packages.judging import differences
 from ansible_collections.steward.maintenance.plugins.module_utils._packages.model import Project, Source
@@ -145,6 +146,32 @@ def test_a_missing_include_is_a_problem(tmp_path: pathlib.Path) -> None:
     assert "gone.txt cannot be read" in project.problems[0]
 
 
+def test_only_names_and_ranges_are_given_to_pip(tmp_path: pathlib.Path) -> None:
+    """Whatever else a file holds would have pip build something, and so run code of it."""
+    text = "--no-binary :all:\n--index-url https://user:secret@x.example/simple\nflask[async]>=2 ; python_version > '3'\n"
+    files = {"requirements.txt": f"{text}-c limits.txt\ngit+https://x.example/y.git#egg=y\n", "limits.txt": "click<9\n"}
+    source = only(read(tmp_path, **files))
+    assert source.asked == ["flask[async]>=2 ; python_version > '3'"]
+    assert source.limits == [str(tmp_path / "limits.txt")]
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    written = pathlib.Path(resolving._write(source, str(scratch)))
+    assert written.read_text(encoding="utf-8").splitlines() == [
+        "--index-url https://user:secret@x.example/simple",
+        f"--constraint {tmp_path / 'limits.txt'}",
+        "flask[async]>=2 ; python_version > '3'",
+    ]
+    assert written.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("line", ["-e .", "./vendored"])
+def test_a_directory_is_never_built_to_learn_what_it_needs(tmp_path: pathlib.Path, line: str) -> None:
+    source = only(read(tmp_path, **{"requirements.txt": f"flask>=2\n{line}\n"}))
+    answer = resolving.resolve(source, "/nonexistent/python", (1, 1), str(tmp_path / "scratch"))
+    assert isinstance(answer, str)
+    assert "could only be told by running its code" in answer
+
+
 # -- environments ----------------------------------------------------------------------------------------------------
 
 
@@ -181,6 +208,15 @@ def test_an_environment_makes_a_file_without_hashes_whole(tmp_path: pathlib.Path
     settle(project)
     assert not project.all_problems()
     assert versions(project.sources[0]) == {"flask": "2.0.1", "jinja2": "3.0"}
+
+
+def test_a_directory_that_is_installed_is_known(tmp_path: pathlib.Path) -> None:
+    install(tmp_path, "flask==2.0.1", "shop==1.0")
+    project = read(tmp_path, **{"requirements.txt": "flask\n-e .\n"})
+    assert open_sources(project)
+    place = tmp_path / ".venv" / "lib" / "python3.11" / "site-packages" / "shop-1.0.dist-info" / "direct_url.json"
+    place.write_text(json.dumps({"url": tmp_path.as_uri(), "dir_info": {"editable": True}}), encoding="utf-8")
+    assert not open_sources(read_project(str(tmp_path), PLACES))
 
 
 @pytest.mark.parametrize("text", ["flask==2.0.2\n", "flask>=3\n", "flask==2.0.1\nclick\n"])
@@ -264,7 +300,7 @@ def test_no_lock_of_npm(tmp_path: pathlib.Path, text: str) -> None:
     assert read(tmp_path, **{"package-lock.json": text}).problems
 
 
-@pytest.mark.parametrize("name", ["pnpm-lock.yaml", "yarn.lock", "bun.lock", "Pipfile.lock", "pdm.lock"])
+@pytest.mark.parametrize("name", ["bun.lock", "bun.lockb", "Pipfile.lock", "pdm.lock"])
 def test_locks_that_are_not_read_are_told(tmp_path: pathlib.Path, name: str) -> None:
     assert "is not read" in read(tmp_path, **{"package.json": "{}", name: "x"}).problems[0]
 
