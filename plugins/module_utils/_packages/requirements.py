@@ -169,6 +169,10 @@ def _take_direct(reading: _Reading, target: str, name: str) -> None:
         named, version = canonical(wheel.group("name")), wheel.group("version")
         node = reading.source.add(Node(f"{named}=={version}", named, version))
         reading.source.direct.setdefault(node.key, f"=={version}")
+        # A wheel is never built, so that pip may be asked for it; a path is one of the directory that pip is started in.
+        is_address = "://" in target
+        asked = f"{named} @ {target}" if is_address else os.path.abspath(os.path.join(reading.source.project, bare))
+        reading.source.asked.append(asked)
         return
     is_here = "://" not in target and not re.match(r"[A-Za-z.]+@[^/]+:", target)
     shown = re.sub(r"://[^/@]*@", "://", name)[:120]

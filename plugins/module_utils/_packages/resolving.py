@@ -84,6 +84,8 @@ def resolve(source: Source, python: str, timeouts: tuple[float, float], scratch:
         return f"it has no hashes, and what {here[0]} needs could only be told by running its code: lock it, or install it"
     if source.offline:
         return "it has no hashes, and says --no-index, so that pip cannot tell what it comes to"
+    if not source.asked:
+        return "it has no hashes, and names nothing that an index knows"
     timeout, answer_timeout = timeouts
     os.makedirs(scratch, mode=0o700, exist_ok=True)
     file = _write(source, scratch)

@@ -121,7 +121,9 @@ def test_what_lies_here_is_our_own(tmp_path: pathlib.Path, line: str) -> None:
     ["./wheels/Flask-2.0.1-py3-none-any.whl", "flask @ https://files.example.org/flask-2.0.1-1-py3-none-any.whl"],
 )
 def test_a_wheel_tells_its_version_by_its_name(tmp_path: pathlib.Path, line: str) -> None:
-    assert versions(only(read(tmp_path, **{"requirements.txt": f"{line}\n"}))) == {"flask": "2.0.1"}
+    source = only(read(tmp_path, **{"requirements.txt": f"{line}\n"}))
+    assert versions(source) == {"flask": "2.0.1"}
+    assert len(source.asked) == 1
 
 
 def test_an_archive_does_not(tmp_path: pathlib.Path) -> None:
