@@ -169,7 +169,7 @@ def _take_direct(reading: _Reading, target: str, name: str) -> None:
         named, version = canonical(wheel.group("name")), wheel.group("version")
         node = reading.source.add(Node(f"{named}=={version}", named, version))
         reading.source.direct.setdefault(node.key, f"=={version}")
-        # A wheel is never built, so that pip may be asked for it; a path is one of the directory that pip is started in.
+        # A wheel is never built, so that pip may be asked for it. Paths are those of where pip would be started.
         is_address = "://" in target
         asked = f"{named} @ {target}" if is_address else os.path.abspath(os.path.join(reading.source.project, bare))
         reading.source.asked.append(asked)

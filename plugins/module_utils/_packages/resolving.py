@@ -81,7 +81,8 @@ def resolve(source: Source, python: str, timeouts: tuple[float, float], scratch:
     """
     here = sorted(node.name for node in source.nodes.values() if node.own and node.key.startswith("@"))
     if here:
-        return f"it has no hashes, and what {here[0]} needs could only be told by running its code: lock it, or install it"
+        told = f"what {here[0]} needs could only be told by running its code"
+        return f"it has no hashes, and {told}: lock it, or install it in an environment"
     if source.offline:
         return "it has no hashes, and says --no-index, so that pip cannot tell what it comes to"
     if not source.asked:

@@ -360,7 +360,10 @@ def test_the_little_of_yaml(text: str, tree: dict[str, t.Any]) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["a\n", "a: b\n  c: d\n", "a: b\na: c\n", "a:\n    b: c\n  d: e\n", "&x a: b\n", "a: &x b\n", "a: 'b\n", "{a: b}\n", '"a: b\n', "\ta: b\n"],
+    [
+        *("a\n", "a: b\n  c: d\n", "a: b\na: c\n", "a:\n    b: c\n  d: e\n", "&x a: b\n", "a: &x b\n", "a: 'b\n"),
+        *("{a: b}\n", '"a: b\n', "\ta: b\n"),
+    ],
 )
 def test_what_is_not_of_it(text: str) -> None:
     with pytest.raises(plain_yaml.YamlError):

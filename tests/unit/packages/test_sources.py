@@ -150,7 +150,8 @@ def test_a_missing_include_is_a_problem(tmp_path: pathlib.Path) -> None:
 
 def test_only_names_and_ranges_are_given_to_pip(tmp_path: pathlib.Path) -> None:
     """Whatever else a file holds would have pip build something, and so run code of it."""
-    text = "--no-binary :all:\n--index-url https://user:secret@x.example/simple\nflask[async]>=2 ; python_version > '3'\n"
+    index = "--index-url https://user:secret@x.example/simple"
+    text = f"--no-binary :all:\n{index}\nflask[async]>=2 ; python_version > '3'\n"
     files = {"requirements.txt": f"{text}-c limits.txt\ngit+https://x.example/y.git#egg=y\n", "limits.txt": "click<9\n"}
     source = only(read(tmp_path, **files))
     assert source.asked == ["flask[async]>=2 ; python_version > '3'"]
