@@ -1,6 +1,6 @@
 # The verbs of a working day. `make test` is the whole; every layer's log is in .cache/logs/.
 .DEFAULT_GOAL := help
-.PHONY: help demo test quick lint sanity unit house integration cores faults molecule acceptance bench-backup bench-certificates bench-cycle bench-postgres bench-politeness bench-restore bench-files docs changelog locks
+.PHONY: help demo test quick lint sanity unit house integration cores faults molecule acceptance bench-audit bench-backup bench-certificates bench-cycle bench-postgres bench-politeness bench-restore bench-files docs changelog locks
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -55,6 +55,9 @@ bench-certificates: ## 500 endpoints looked at in one call, one in twenty dead o
 
 bench-files: ## our backup of 100,000 small files beside aws s3 sync, and its memory at a million, about 20 minutes
 	@bin/test --exec python benchmarks/bench_files.py $(BENCH)
+
+bench-audit: ## our audit of the dependencies of 200 projects beside pip-audit and npm audit one by one, about 10 minutes
+	@bin/test --exec python benchmarks/bench_audit.py $(BENCH)
 
 bench-restore: ## our restore beside pg_restore, and how long the application stands, about 15 minutes
 	@bin/test --exec python benchmarks/bench_restore.py $(BENCH)

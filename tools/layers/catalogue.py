@@ -18,9 +18,13 @@ from .places import ROOT
 _TELLING = ("--color=no", "--durations=15")
 _PYTEST = ("python", "-m", "pytest", "-p", "no:cacheprovider", *_TELLING)
 #: The logic that is sent to managed hosts, whose Python may be older than the controller's.
-_HOST_UNITS = tuple(
-    f"tests/unit/{domain}"
-    for domain in ("core", "postgres", "backup", "certificates", "configuration", "files", "logs", "s3")
+_HOST_UNITS = (
+    *(
+        f"tests/unit/{domain}"
+        for domain in ("core", "postgres", "backup", "certificates", "configuration", "files", "logs", "packages", "s3")
+    ),
+    # Debian 11 has nothing that reads TOML; that this is told, and what is read elsewhere, is tested on the host.
+    "--ignore=tests/unit/packages/test_toml_locks.py",
 )
 #: Tests of one module's judgement; that each module runs under a core is seen in the other files.
 _LOGIC_ALONE = (
@@ -29,9 +33,9 @@ _LOGIC_ALONE = (
 )
 #: Backups: these on the host, and what depends on a version's programs on the oldest and the newest version as well.
 _BACKUPS = r"test_(backup|offsite|files|physical|drill|restore|canary_(offsite|files)|postgres_restore)"
-#: Tests that need boto3 and an S3 server, pgBackRest, or nginx. What they test does not depend on PostgreSQL's version
-#: or on ansible-core.
-_HOST_ONLY = ("mark.s3", "mark.pgbackrest", "mark.nginx")
+#: Tests that need boto3 and an S3 server, pgBackRest, nginx, or npm and pip-audit. What they test does not depend on
+#: PostgreSQL's version or on ansible-core.
+_HOST_ONLY = ("mark.s3", "mark.pgbackrest", "mark.nginx", "mark.packages")
 #: Images of a version between two others, on which less is run, and of the newest one: its pgBackRest is another one
 #: than this host's, too.
 _BETWEEN, _NEWEST = "deb13-pg17", "forky-pg18"
@@ -63,7 +67,7 @@ def layers() -> list[Layer]:
     """All layers, in the order in which they are started: what is over soon, then what takes longest."""
     host = (
         *(system.GIT, system.POSTGRES, system.PGBACKREST, system.AGE, system.ZSTD),
-        *(system.JOURNAL, system.PROMTOOL, system.CHROMIUM, system.NGINX),
+        *(system.JOURNAL, system.PROMTOOL, system.CHROMIUM, system.NGINX, system.NPM),
     )
     boxes = tuple(system.containers())
     scenario = os.environ.get("SCENARIO", "")

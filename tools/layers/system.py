@@ -49,6 +49,7 @@ ZSTD = Need("zstd", "zstd")
 JOURNAL = Need("systemd-journal-remote", "/lib/systemd/systemd-journal-remote")
 PROMTOOL = Need("prometheus", "promtool")
 NGINX = Need("nginx", "nginx")
+NPM = Need("npm", "npm")
 CHROMIUM = Need("chromium", "chromium chromium-browser google-chrome google-chrome-stable")
 
 #: Taken out of their packages, for installing those starts a server: the names of the package by release, and the path.

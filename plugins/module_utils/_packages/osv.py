@@ -1,0 +1,190 @@
+# Copyright (c) 2026, The steward.maintenance authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What OSV knows of an advisory: how severe it is, and its other names. And how old the answers are.
+
+Note that this module util is PRIVATE to the collection. It can have breaking changes at any time.
+
+pip-audit tells no severity at all, and npm only the name that GitHub gave. See https://google.github.io/osv.dev/.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import dataclasses
+import typing as t
+import urllib.parse
+
+from .cvss import severity_of_vector
+from .looks import Advisory, Pair
+from .web import Http, NoAnswer
+
+#: The public service, which pip-audit asks unless told otherwise.
+PUBLIC = "https://api.osv.dev/v1/query"
+
+_ORDER = ("", "low", "medium", "high", "critical")
+_MOST_TITLE = 160
+_MOST_QUERIES = 500
+_MOST_PAGES = 50
+#: A mirror need not have the batch.
+_NOT_OFFERED = (404, 405, 501)
+_WORDS = {"low": "low", "moderate": "medium", "medium": "medium", "high": "high", "critical": "critical"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Known:
+    """What is known of one advisory."""
+
+    severity: str
+    aliases: tuple[str, ...]
+    published: str
+    withdrawn: bool = False
+    title: str = ""
+    fixes: tuple[str, ...] = ()
+
+
+class Osv:
+    """Asks for advisories, each only once."""
+
+    def __init__(self, http: Http, query_url: str, jobs: int) -> None:
+        self._http = http
+        self._jobs = jobs
+        self._base = (query_url or PUBLIC).rsplit("/", 1)[0]
+
+    def cross_check(self, pairs: t.Sequence[Pair]) -> dict[Pair, list[str]] | None:
+        """The names of all advisories of Python packages, page by page; None where the service has no such question.
+
+        pip-audit takes the first page of an answer for the whole, and leaves out records that it cannot read.
+
+        :raises NoAnswer: when the service fails.
+        """
+        found: dict[Pair, list[str]] = {pair: [] for pair in pairs}
+        waiting: list[tuple[Pair, str]] = [(pair, "") for pair in pairs]
+        for _page in range(_MOST_PAGES):
+            if not waiting:
+                return found
+            following: list[tuple[Pair, str]] = []
+            for start in range(0, len(waiting), _MOST_QUERIES):
+                part = waiting[start : start + _MOST_QUERIES]
+                results = self._batch(part)
+                if results is None:
+                    return None
+                for (pair, _token), result in zip(part, results):
+                    found[pair] += [str(one["id"]) for one in result.get("vulns") or []]
+                    if result.get("next_page_token"):
+                        following.append((pair, str(result["next_page_token"])))
+            waiting = following
+        raise NoAnswer(f"OSV has more than {_MOST_PAGES} pages of advisories of one package")
+
+    def _batch(self, part: list[tuple[Pair, str]]) -> list[dict[str, t.Any]] | None:
+        queries = []
+        for (name, version), token in part:
+            query: dict[str, t.Any] = {"package": {"name": name, "ecosystem": "PyPI"}, "version": version}
+            queries.append({**query, "page_token": token} if token else query)
+        answer = self._http.ask(f"{self._base}/querybatch", {"queries": queries})
+        if answer.status in _NOT_OFFERED:
+            return None
+        if answer.status != 200:
+            raise NoAnswer(f"OSV answered {answer.status}")
+        told = answer.json()
+        results = told.get("results") if isinstance(told, dict) else None
+        if (
+            not isinstance(results, list)
+            or len(results) != len(part)
+            or not all(isinstance(one, dict) for one in results)
+        ):
+            raise NoAnswer("OSV answered other questions than were asked")
+        return results
+
+    def join(self, advisories: t.Iterable[Advisory]) -> tuple[dict[tuple[str, ...], Advisory | None], dict[str, str]]:
+        """The advisories with what OSV adds, by the names they had before; and why it added nothing, by their id.
+
+        One that was withdrawn is None.
+        """
+        asked = list({advisory.ids: advisory for advisory in advisories}.values())
+        joined: dict[tuple[str, ...], Advisory | None] = {}
+        missed: dict[str, str] = {}
+        with concurrent.futures.ThreadPoolExecutor(self._jobs) as pool:
+            for advisory, answer in zip(asked, pool.map(self._about, asked)):
+                if isinstance(answer, Known):
+                    joined[advisory.ids] = None if answer.withdrawn else _with(advisory, answer)
+                else:
+                    joined[advisory.ids] = advisory
+                    missed[advisory.id] = answer
+        return joined, missed
+
+    def _about(self, advisory: Advisory) -> Known | str:
+        """What is known under any of its names, GitHub's first, which has a severity most often."""
+        names = sorted(advisory.ids, key=lambda name: (not name.startswith("GHSA-"), not name.startswith("CVE-")))
+        known: list[Known] = []
+        reason = ""
+        for name in (name for name in names if not name.startswith("npm:")):
+            try:
+                record = self._record(name)
+            except NoAnswer as exc:
+                reason = str(exc)
+                break
+            if record is not None:
+                known.append(_read(record))
+                if known[-1].severity:
+                    break
+        if not known and reason:
+            return reason
+        return Known(
+            severity=max((one.severity for one in known), key=_ORDER.index, default=""),
+            aliases=tuple(alias for one in known for alias in one.aliases),
+            published=next((one.published for one in known if one.published), ""),
+            withdrawn=bool(known) and all(one.withdrawn for one in known),
+            title=next((one.title for one in known if one.title), ""),
+            fixes=next((one.fixes for one in known if one.fixes), ()),
+        )
+
+    def _record(self, name: str) -> dict[str, t.Any] | None:
+        answer = self._http.ask(f"{self._base}/vulns/{urllib.parse.quote(name, safe='')}")
+        if answer.status == 404:
+            return None
+        if answer.status != 200:
+            raise NoAnswer(f"OSV answered {answer.status}")
+        record = answer.json()
+        if not isinstance(record, dict) or not record.get("id"):
+            raise NoAnswer("OSV gave an answer that is no advisory")
+        return record
+
+
+def _with(advisory: Advisory, known: Known) -> Advisory:
+    return dataclasses.replace(
+        advisory,
+        ids=tuple(dict.fromkeys((*advisory.ids, *known.aliases))),
+        severity=max(advisory.severity, known.severity, key=_ORDER.index),
+        published=known.published,
+        title=advisory.title or known.title[:_MOST_TITLE],
+        fixes=advisory.fixes if advisory.title or advisory.fixes is None else known.fixes,
+    )
+
+
+def _read(record: dict[str, t.Any]) -> Known:
+    fixes = []
+    for affected in record.get("affected") or []:
+        for one in affected.get("ranges") or [] if isinstance(affected, dict) else []:
+            if isinstance(one, dict) and one.get("type") in ("ECOSYSTEM", "SEMVER"):
+                fixes += [str(event["fixed"]) for event in one.get("events") or [] if "fixed" in event]
+    aliases = [str(alias) for alias in (record["id"], *(record.get("aliases") or []))]
+    title = " ".join(str(record.get("summary") or record.get("details") or "").split())
+    is_withdrawn = bool(record.get("withdrawn"))
+    return Known(
+        severity_of(record), tuple(aliases), str(record.get("published") or ""), is_withdrawn, title, tuple(fixes)
+    )
+
+
+def severity_of(record: dict[str, t.Any]) -> str:
+    """The worst that the record says: by a word of its database, or by a CVSS vector. Empty when it says nothing."""
+    said = [""]
+    specific = record.get("database_specific")
+    if isinstance(specific, dict):
+        said.append(_WORDS.get(str(specific.get("severity") or "").lower(), ""))
+    affected = record.get("affected")
+    scores = list(record.get("severity") or [])
+    for one in affected if isinstance(affected, list) else []:
+        scores += list(one.get("severity") or []) if isinstance(one, dict) else []
+    said += [severity_of_vector(str(one.get("score") or "")) for one in scores if isinstance(one, dict)]
+    return max(said, key=_ORDER.index)

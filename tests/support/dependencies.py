@@ -1,0 +1,116 @@
+# Copyright (c) 2026, The steward.maintenance authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Projects that ask the stand-ins of support.registries, and the module that audits them."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import re
+import sys
+import typing as t
+
+from ansible_collections.steward.maintenance.plugins.module_utils._core.clock import utc_now
+from ansible_collections.steward.maintenance.plugins.module_utils._packages.arguments import (
+    PACKAGES_ARGUMENTS,
+    settings_from,
+)
+from ansible_collections.steward.maintenance.plugins.module_utils._packages.auditing import Outcome, audit
+
+from .modules import run_module
+from .registries import Registries, Table, canaries, python_package, wheel_hash
+
+PIP_AUDIT = str(pathlib.Path(sys.executable).parent / "pip-audit")
+
+
+def clean_environment() -> dict[str, str]:
+    """The machine's own settings of pip, npm and proxies left out."""
+    return clean_environment_of(os.environ)
+
+
+def clean_environment_of(environment: t.Mapping[str, str]) -> dict[str, str]:
+    pattern = r"(PIP_|npm_config_|UV_|.*_proxy$)"
+    kept = {name: value for name, value in environment.items() if not re.match(pattern, name, re.IGNORECASE)}
+    return {**kept, "PIP_CONFIG_FILE": "/dev/null", "npm_config_userconfig": "/nonexistent/npmrc"}
+
+
+def sound() -> Table:
+    """A catalogue in which nothing is wrong with what projects use, and nothing is newer."""
+    catalogue = canaries()
+    catalogue["python"]["flask"] = python_package("3.0.0", needs=["jinja2>=3"])
+    catalogue["python"]["jinja2"] = python_package("3.1.0")
+    catalogue["node"]["express"] = {"4.0.0": {"dependencies": {"qs": "^6.0.0"}}}
+    catalogue["node"]["qs"] = {"6.0.0": {}}
+    return catalogue
+
+
+def write_requirements(
+    project: pathlib.Path, catalogue: Table, versions: t.Mapping[str, str], registries: Registries, *options: str
+) -> None:
+    """A file with hashes, as pip-compile writes it, that asks the stand-in."""
+    project.mkdir(parents=True, exist_ok=True)
+    lines = [f"--index-url {registries.index_url}", *options]
+    for name, version in versions.items():
+        digest = wheel_hash(name, version, catalogue["python"].get(name, {}).get(version, {}))
+        lines += [f"{name}=={version} \\", f"    --hash=sha256:{digest}", "    # via -r requirements.in"]
+    (project / "requirements.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def write_lock(
+    project: pathlib.Path,
+    asked: t.Mapping[str, str],
+    packages: t.Mapping[str, Table],
+    registries: Registries,
+    *settings: str,
+) -> None:
+    """package.json, package-lock.json and an .npmrc that leads to the stand-in; `packages` by their path."""
+    project.mkdir(parents=True, exist_ok=True)
+    manifest = {"name": project.name, "version": "1.0.0", "dependencies": dict(asked)}
+    lock = {"name": project.name, "version": "1.0.0", "lockfileVersion": 3, "requires": True,
+            "packages": {"": manifest, **packages}}  # fmt: skip
+    (project / "package.json").write_text(json.dumps(manifest), encoding="utf-8")
+    (project / "package-lock.json").write_text(json.dumps(lock, indent=2), encoding="utf-8")
+    lines = [f"registry={registries.npm_url}", *settings]
+    (project / ".npmrc").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def write_sound(project: pathlib.Path, ecosystem: str, registries: Registries, *settings: str) -> None:
+    if ecosystem == "pypi":
+        write_requirements(project, registries.catalogue, {"flask": "3.0.0", "jinja2": "3.1.0"}, registries, *settings)
+    else:
+        packages = {
+            "node_modules/express": {"version": "4.0.0", "dependencies": {"qs": "^6.0.0"}},
+            "node_modules/qs": {"version": "6.0.0"},
+        }
+        write_lock(project, {"express": "^4.0.0"}, packages, registries, *settings)
+
+
+def parameters(directory: pathlib.Path, *projects: pathlib.Path, **more: t.Any) -> dict[str, t.Any]:
+    """All arguments of the module, with its defaults."""
+    defaults = {name: option.get("default") for name, option in PACKAGES_ARGUMENTS.items()}
+    given = {"projects": [str(path) for path in projects], "pip_audit": PIP_AUDIT, "python": sys.executable}
+    return {**defaults, **given, "state_file": str(directory / "state" / "dependencies.json"), **more}
+
+
+def audit_here(directory: pathlib.Path, *projects: pathlib.Path, **more: t.Any) -> dict[str, t.Any]:
+    """What the module would answer, without the second that Ansible takes to start it."""
+    before = dict(os.environ)
+    env = more.pop("env", {})
+    os.environ.clear()
+    os.environ.update({**clean_environment_of(before), **env})
+    try:
+        outcome = Outcome()
+        result = audit(settings_from(parameters(directory, *projects, **more)), False, utc_now(), outcome)
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+    return {**result.to_dict(), **outcome.beside()}
+
+
+def run_audit(directory: pathlib.Path, *projects: pathlib.Path, check: bool = False, **more: t.Any) -> dict[str, t.Any]:
+    """The answer of the module, in a process of its own."""
+    env = {**more.pop("env", {})}
+    arguments = parameters(directory, *projects, **more)
+    return run_module("dependency_info", arguments, check=check, env={**clean_environment(), **env}, timeout=120)
