@@ -34,6 +34,7 @@ _LABELS = {CURRENT: "AWSCURRENT", PENDING: "AWSPENDING", PREVIOUS: "AWSPREVIOUS"
 _STAGES = {label: stage for stage, label in _LABELS.items()}
 _ABSENT = "ResourceNotFoundException"
 _EXISTS = "ResourceExistsException"
+_INVALID = "InvalidParameterException"
 #: Words of an error that may quote what was sent are not told; these codes say enough with our own words.
 _CAUSES = {
     "AccessDeniedException": "the credentials may not do this",
@@ -145,9 +146,10 @@ class Aws:
         if current and current.id == token:
             return
         self._put(token, value, PENDING)
-        if not any(version.id == token and PENDING in version.stages for version in self.versions()):
+        pending = store.labelled(self.versions(), PENDING)
+        if pending is None or pending.id != token:
             # The service takes a token that it knows for done; the label may be off since it was withdrawn.
-            self._label(PENDING, to=token)
+            self._label(PENDING, to=token, off=pending.id if pending else "")
 
     def promote(self, token: str) -> None:
         current = store.labelled(self.versions(), CURRENT)
@@ -195,7 +197,14 @@ class Aws:
     def _label(self, stage: str, to: str = "", off: str = "") -> None:
         moves = {"MoveToVersionId": to, "RemoveFromVersionId": off}
         given = {name: version for name, version in moves.items() if version}
-        self._must("update_secret_version_stage", VersionStage=_LABELS[stage], **given)
+        try:
+            self._must("update_secret_version_stage", VersionStage=_LABELS[stage], **given)
+        except _Refused as exc:
+            # An answer that was lost makes the SDK ask again, and then the label is where it should be already.
+            bearer = store.labelled(self.versions(), stage) if exc.code == _INVALID else None
+            at = bearer.id if bearer else ""
+            if exc.code != _INVALID or (at != to if to else at == off):
+                raise
 
     def _get(self, **which: str) -> Secret | None:
         answer = self._call("get_secret_value", **which)

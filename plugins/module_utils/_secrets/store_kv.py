@@ -199,7 +199,7 @@ class Kv:
 
     def _describe(self, path: _Path, ids: t.Mapping[int, str], previous: int) -> None:
         kept = {str(number): ids[number] for number in sorted(ids)[-_KEPT_IDS:]}
-        custom = {**path.custom, _IDS: json.dumps(kept, separators=(",", ":")), _PREVIOUS: str(previous or "")}
+        custom = {**path.custom, _IDS: json.dumps(kept, separators=(",", ":")), _PREVIOUS: str(previous)}
         if custom != path.custom:
             self._request("POST", "metadata", self.path, {"custom_metadata": custom})
 
