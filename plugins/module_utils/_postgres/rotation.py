@@ -124,8 +124,9 @@ class DatabasePassword:
                 self.close()
         conn = connect(self.login, application=_TASK)
         try:
-            if not query(conn, "SELECT pg_catalog.pg_try_advisory_lock(%s)", (self._key,))[0][0]:
-                raise Occupied(f"the password of {self.name} is being rotated by another run{self._holder(conn)}")
+            for user in sorted(self.settings.users):
+                if not query(conn, "SELECT pg_catalog.pg_try_advisory_lock(%s)", (_key(user),))[0][0]:
+                    raise Occupied(f"the password of {user} is being rotated by another run{_holder(conn, user)}")
             if is_standby(conn):
                 raise Unfit(f"{self.login.place} is a standby: roles are changed on its primary")
         except BaseException:
@@ -133,23 +134,6 @@ class DatabasePassword:
             raise
         self._conn = conn
         return conn
-
-    @property
-    def _key(self) -> int:
-        """One for each password, the same for everybody who logs in to the same login_database."""
-        name = "\0".join(("steward.secret", self.settings.owner, *sorted(self.settings.users)))
-        return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big", signed=True)
-
-    def _holder(self, conn: t.Any) -> str:
-        high, low = (self._key >> 32) & 0xFFFFFFFF, self._key & 0xFFFFFFFF
-        rows = query(
-            conn,
-            "SELECT pid, coalesce(pg_catalog.host(client_addr), 'a socket') FROM pg_catalog.pg_locks"
-            " JOIN pg_catalog.pg_stat_activity USING (pid)"
-            " WHERE locktype = 'advisory' AND classid = %s::bigint::oid AND objid = %s::bigint::oid AND objsubid = 1",
-            (high, low),
-        )
-        return f" (server process {rows[0][0]}, from {rows[0][1]})" if rows else ""
 
     # -- looking -------------------------------------------------------------------------------------------------
 
@@ -336,3 +320,21 @@ class DatabasePassword:
             for host, port in self.settings.standbys
         ]
 
+
+
+def _key(user: str) -> int:
+    """The advisory lock of a role's password: the same for everybody who logs in to the same login_database."""
+    return int.from_bytes(hashlib.sha256(f"steward.secret\0{user}".encode()).digest()[:8], "big", signed=True)
+
+
+def _holder(conn: t.Any, user: str) -> str:
+    key = _key(user)
+    rows = query(
+        conn,
+        "SELECT pid, coalesce(pg_catalog.host(client_addr), 'a socket') FROM pg_catalog.pg_locks"
+        " JOIN pg_catalog.pg_stat_activity USING (pid)"
+        " WHERE locktype = 'advisory' AND classid = %s::bigint::oid AND objid = %s::bigint::oid AND objsubid = 1"
+        " AND granted",
+        ((key >> 32) & 0xFFFFFFFF, key & 0xFFFFFFFF),
+    )
+    return f" (server process {rows[0][0]}, from {rows[0][1]})" if rows else ""

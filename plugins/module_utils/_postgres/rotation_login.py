@@ -14,6 +14,7 @@ import secrets
 import typing as t
 
 from .connection import Login, PostgresError, StatementError, connect, query
+from .rotation_refusal import WRONG_PASSWORD, sqlstate_of_login
 
 _TASK = "secret"
 
@@ -36,10 +37,9 @@ class Place:
 def opens(place: Place, user: str, password: str) -> bool:
     """Whether the role logs in with this password.
 
-    A refusal is known by its likeness: the server answers a password made up just now in the very same words, whatever
-    its language. Anything else (too many connections, no entry in pg_hba.conf, no server) says nothing of the password.
+    Only one refusal means that it does not: that the password is wrong. Anything else (too many connections, no line in
+    pg_hba.conf, no server) says nothing of the password.
 
-    :raises LetsAnyoneIn: where the made-up password logs in as well.
     :raises PostgresError: when it cannot be told, with what the server said.
     """
     if not user or not password:
@@ -47,10 +47,7 @@ def opens(place: Place, user: str, password: str) -> bool:
     told = _refusal(place, user, password)
     if not told:
         return True
-    wrong = _refusal(place, user, secrets.token_hex(16))
-    if not wrong:
-        raise LetsAnyoneIn(_ANYONE % (user, place.login.place))
-    if _flat(wrong) == _flat(told):
+    if sqlstate_of_login(place.login_as(user, password), place.database) == WRONG_PASSWORD:
         return False
     raise PostgresError(told)
 
@@ -58,13 +55,10 @@ def opens(place: Place, user: str, password: str) -> bool:
 def refuses_wrong(place: Place, user: str) -> None:
     """:raises LetsAnyoneIn: where a password made up just now logs in, so that a login proves nothing."""
     if not _refusal(place, user, secrets.token_hex(16)):
-        raise LetsAnyoneIn(_ANYONE % (user, place.login.place))
-
-
-_ANYONE = (
-    "%s logs in at %s with any password (trust, peer or cert in pg_hba.conf): a login there proves nothing."
-    " Name the place where the application logs in with its password, in app_host"
-)
+        raise LetsAnyoneIn(
+            f"{user} logs in at {place.login.place} with any password (trust, peer or cert in pg_hba.conf): a login there"
+            " proves nothing. Name the place where the application logs in with its password, in app_host"
+        )
 
 
 def _refusal(place: Place, user: str, password: str) -> str:
@@ -74,11 +68,6 @@ def _refusal(place: Place, user: str, password: str) -> str:
     except PostgresError as exc:
         return str(exc)
     return ""
-
-
-def _flat(text: str) -> str:
-    """Without what differs from one attempt to the next (libpq may add that it used a password file)."""
-    return " ".join(text.split())
 
 
 @dataclasses.dataclass(frozen=True)

@@ -37,7 +37,7 @@ _PROHIBITED = (
 
 def verifier(password: str, salt: bytes, iterations: int = ITERATIONS) -> str:
     """The text that stands in pg_authid.rolpassword, and in a userlist of PgBouncer."""
-    salted = hashlib.pbkdf2_hmac("sha256", _prepared(password), salt, iterations)
+    salted = hashlib.pbkdf2_hmac("sha256", prepared(password), salt, iterations)
     client = hmac.new(salted, b"Client Key", hashlib.sha256).digest()
     stored = hashlib.sha256(client).digest()
     server = hmac.new(salted, b"Server Key", hashlib.sha256).digest()
@@ -53,7 +53,8 @@ def salt_of(version: str, user: str) -> bytes:
     return hashlib.sha256(f"steward\0{version}\0{user}".encode()).digest()[:_SALT_BYTES]
 
 
-def _prepared(password: str) -> bytes:
+def prepared(password: str) -> bytes:
+    """The bytes that go into the computation."""
     raw = password.encode()
     return raw if password.isascii() else (saslprep(password) or password).encode()
 

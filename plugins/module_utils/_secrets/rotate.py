@@ -8,7 +8,6 @@ Note that this module util is PRIVATE to the collection. It can have breaking ch
 
 from __future__ import annotations
 
-import contextlib
 import json
 import time
 import typing as t
@@ -21,11 +20,13 @@ from .._core.suggest import InputError
 from . import store as stores
 from .ages import age_of
 from .placing import PlacingError
-from .steps import NAMES, Rotation, StaysOpen, StillInUse, Target
+from .steps import NAMES, Rotation, StaysOpen, StillInUse, Target, hidden_of
 from .store import CURRENT, PENDING, Secret, StoreError, Version
 from .work import Busy, Outcome, Stopped, Work
 
 _MASK = "********"
+#: Every second word would have it in it.
+_TOO_SHORT_TO_HIDE = 3
 
 
 def rotate(work: Work, check: bool, outcome: Outcome) -> Result:
@@ -58,7 +59,7 @@ class _Run:
         self.findings: list[Finding] = []
         self.rotation: Rotation | None = None
         self.began = time.monotonic()
-        self._seen: list[str] = []
+        self._hidden: set[str] = set()
 
     # -- what is there -------------------------------------------------------------------------------------------
 
@@ -92,16 +93,30 @@ class _Run:
                 f" {self.target.strategy!r}: finish it with the settings with which it was begun"
             )
         rotation = self._rotation(references, _moment_of_set(journal, self.target))
+        self._refuse_ended_elsewhere(rotation, journal.path)
         self.rotation = rotation
         self.outcome.changed = True
         if journal.resume(rotation.steps()) == "undone":
             self._tell_undone(rotation, "a rotation that was killed while it was taken back is taken back now")
             self.rotation = None
 
+    def _refuse_ended_elsewhere(self, rotation: Rotation, path: str) -> None:
+        """Another host may have gone on with it, and rotated again since: nothing of then may come back."""
+        current = self.store.read(CURRENT)
+        if current is None or current.version in (rotation.token, rotation.old_version):
+            return
+        # A store that was written and not labelled yet knows the version by its value only.
+        made, old = self.store.read_version(rotation.token), rotation.old()
+        if not any(secret and dict(secret.value) == dict(current.value) for secret in (made, old)):
+            raise Stopped(
+                f"the unfinished rotation {rotation.token} of this host was ended elsewhere, and {self.store.place} has"
+                f" another current version since: remove {path}"
+            )
+
     def _current(self) -> Secret | None:
         current = self.store.read(CURRENT)
         if current:
-            self._seen.append(current.password)
+            self._hidden |= hidden_of(self.target, current)
             for name in ("username", "password"):
                 if not isinstance(current.value.get(name), str) or not current.value[name]:
                     raise Stopped(f"the current version of {self.store.place} has no {name}")
@@ -116,9 +131,9 @@ class _Run:
                 " once; it is stored when a login has proved it"
             )
         user, password = present
-        self._seen.append(password)
         token = stores.new_token()
         secret = Secret(token, {"username": user, "password": password})
+        self._hidden |= hidden_of(self.target, secret)
         if not self.target.fits(secret):
             raise InputError(f"present_user is {user!r}: it is none of the users of this secret")
         if not self.target.opens(secret):
@@ -140,8 +155,13 @@ class _Run:
             return ""
         secret = self.store.read_version(pending.id)
         if secret:
-            self._seen.append(secret.password)
-        if secret and self.target.fits(secret) and self._fits_strategy(secret, current) and self.target.opens(secret):
+            self._hidden |= hidden_of(self.target, secret)
+        if secret and not (self.target.fits(secret) and self._fits_strategy(secret, current)):
+            raise Stopped(
+                f"version {pending.id} of {self.store.place} is pending, and one of {secret.username!r}, which this"
+                " rotation would not give the new password: finish it with the settings with which it was begun"
+            )
+        if secret and self.target.opens(secret):
             self._tell_left(pending, "it opens the database already, so the rotation goes on with it")
             return pending.id
         why = "it has no value" if secret is None else "it opens nothing"
@@ -218,7 +238,6 @@ class _Run:
         rotation = t.cast(Rotation, self.rotation)
         rotation.end_old()
         new = rotation.new()
-        self._remember(rotation)
         if not self.target.opens(new):
             raise Stopped(f"the new secret of {new.username} does not open the database after the rotation")
         self._look_at_the_old(rotation)
@@ -249,7 +268,6 @@ class _Run:
     def open(self, exc: StaysOpen) -> Result:
         """The new secret is in use, and the old one not closed yet."""
         rotation = t.cast(Rotation, self.rotation)
-        self._remember(rotation)
         self.outcome.rotated = True
         self.outcome.version, self.outcome.old_version = rotation.token, rotation.old_version
         self.outcome.written = rotation.written
@@ -265,7 +283,6 @@ class _Run:
 
     def failed(self, exc: StepFailed) -> Result:
         rotation = t.cast(Rotation, self.rotation)
-        self._remember(rotation)
         reason = str(exc)
         if exc.undone:
             self._tell_undone(rotation, "")
@@ -306,17 +323,9 @@ class _Run:
             figures["ended_sessions"] = self.rotation.ended_sessions
         return figures
 
-    def _remember(self, rotation: Rotation) -> None:
-        """Have the values at hand that must not be in what is told, should anybody have quoted one."""
-        for version in (rotation.token, rotation.old_version):
-            with contextlib.suppress(StoreError):
-                secret = self.store.read_version(version)
-                if secret:
-                    self._seen.append(secret.password)
-
     def clean(self, text: str) -> str:
-        for value in self._seen:
-            if value:
+        for value in self._hidden | (self.rotation.hidden if self.rotation else set()):
+            if len(value) > _TOO_SHORT_TO_HIDE:
                 text = text.replace(value, _MASK)
         return " ".join(text.split())
 

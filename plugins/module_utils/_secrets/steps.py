@@ -136,15 +136,23 @@ class Rotation:
     ended_sessions: int = 0
     #: What was left undone while all was taken back.
     problems: list[str] = dataclasses.field(default_factory=list)
+    #: What must not be in anything that is told, should anybody quote it.
+    hidden: set[str] = dataclasses.field(default_factory=set, repr=False)
 
     def new(self) -> Secret:
-        secret = self.store.read_version(self.token)
+        secret = self._read(self.token)
         if secret is None:
             raise StoreError(f"{self.store.place} has no version {self.token}")
         return secret
 
     def old(self) -> Secret | None:
-        return self.store.read_version(self.old_version) if self.old_version else None
+        return self._read(self.old_version)
+
+    def _read(self, version: str) -> Secret | None:
+        secret = self.store.read_version(version)
+        if secret:
+            self.hidden |= hidden_of(self.target, secret)
+        return secret
 
     def uses(self) -> list[str]:
         return self.target.old_uses(self.old_user, self.user, self.set_at)
@@ -155,6 +163,12 @@ class Rotation:
 
     def steps(self) -> list[Step]:
         return [kind(self) for kind in (Create, Set, Test, Finish, Reload, Observe, Retire)]
+
+
+def hidden_of(target: Target, secret: Secret) -> set[str]:
+    """The password, and what is made of it."""
+    fields = target.fields(secret)
+    return {fields[name] for name in ("password", "password_url", "verifier") if fields.get(name)}
 
 
 class _Step:
