@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The password in use and the store's token are planted; then they, and the new password, are looked for: in all that
-the module prints, in the server's log, in journals and stores, on every command line, after success, failure and kill."""
+the module prints, in the server's log, in journals and stores, on every command line; after success, failure, kill."""
 
 from __future__ import annotations
 

@@ -199,7 +199,7 @@ def test_a_twin_with_other_rights_is_found_and_all_is_taken_back(alternating: Sh
 
 def test_a_twin_is_made_with_the_settings_of_the_other(alternating: Shop) -> None:
     run = alternating.server.run_sql
-    run(f"ALTER ROLE {USER} SET search_path TO shop, \"$user\", public")
+    run(f'ALTER ROLE {USER} SET search_path TO shop, "$user", public')
     run(f"ALTER ROLE {USER} SET statement_timeout TO '90s'")
     run(f"ALTER ROLE {USER} IN DATABASE {DATABASE} SET work_mem TO '8MB'")
     run(f"ALTER ROLE {USER} CONNECTION LIMIT 7")

@@ -94,7 +94,8 @@ def test_over_tls_it_is_told_as_well(tmp_path: pathlib.Path) -> None:
         for name in ("server.key", "server.crt"):
             assert not (server.data / name).exists()
         subprocess.run(
-            ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
+            ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+             "-days", "2",
              "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1",
              "-keyout", str(tmp_path / "server.key"), "-out", str(tmp_path / "server.crt")],
             check=True, capture_output=True,

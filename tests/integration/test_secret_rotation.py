@@ -8,8 +8,9 @@ from __future__ import annotations
 import pathlib
 import typing as t
 
+import psycopg2
 import pytest
-from support.postgres import PrivatePostgres
+from support.postgres import PrivatePostgres, wait_for
 from support.secrets import (
     ALTERNATING,
     DATABASE,
@@ -21,6 +22,7 @@ from support.secrets import (
     Shop,
     files_store,
     logs_in,
+    make_older,
     stages,
 )
 
@@ -92,8 +94,6 @@ def test_twice_it_comes_back_to_the_first_user(alternating: Shop) -> None:
 def test_what_either_user_makes_belongs_to_the_owner(alternating: Shop) -> None:
     alternating.rotate()
     secret = alternating.current()
-    import psycopg2
-
     conn = psycopg2.connect(
         host="127.0.0.1", port=alternating.server.port, user=secret.username, password=secret.password, dbname=DATABASE
     )
@@ -106,7 +106,16 @@ def test_what_either_user_makes_belongs_to_the_owner(alternating: Shop) -> None:
 
 @pytest.mark.parametrize(
     "password",
-    ["plain", "I\u00adX", "\u00aa\u2168", "caf\u00e9 \u00a0 x", "\u0627\u0031", "tab\there", "\u200bzero", "quote'\"\\"],
+    [
+        "plain",
+        "I\u00adX",
+        "\u00aa\u2168",
+        "caf\u00e9 \u00a0 x",
+        "\u0627\u0031",
+        "tab\there",
+        "\u200bzero",
+        "quote'\"\\",
+    ],
 )
 def test_the_server_takes_our_verifier_for_any_password(single: Shop, password: str) -> None:
     text = verifier(password, b"0123456789abcdef").replace("'", "''")
@@ -116,8 +125,6 @@ def test_the_server_takes_our_verifier_for_any_password(single: Shop, password: 
 
 
 def test_it_is_rotated_when_it_is_due_and_not_before(single: Shop) -> None:
-    from support.secrets import make_older
-
     old = single.current()
     result, outcome = single.rotate(force=False)
     assert (result.verdict, outcome.changed) == ("ok", False)
@@ -131,3 +138,43 @@ def test_it_is_rotated_when_it_is_due_and_not_before(single: Shop) -> None:
     assert single.current() == old
     assert single.rotate(force=False)[1].rotated
     assert not single.rotate(force=False)[1].changed
+
+
+@pytest.mark.contrib
+def test_pg_stat_statements_sees_neither_password_nor_verifier(tmp_path: pathlib.Path) -> None:
+    settings = {"shared_preload_libraries": "pg_stat_statements", "pg_stat_statements.track": "all"}
+    with PrivatePostgres(settings=settings) as server:
+        server.run_sql("CREATE EXTENSION pg_stat_statements")
+        shop = a_shop(server, tmp_path, SINGLE)
+        server.run_sql(f"ALTER ROLE {USER} CONNECTION LIMIT 9")
+        assert shop.rotate()[0].verdict == "ok"
+        told = "\n".join(row[0] for row in server.run_sql("SELECT query FROM pg_stat_statements"))
+        assert "CONNECTION LIMIT 9" in told, "statements of this kind are not seen at all, so the test shows nothing"
+        assert shop.current().password not in told
+        assert "SCRAM-SHA-256" not in told
+
+
+def test_standbys_are_tried_out_and_watched(postgres: PrivatePostgres, tmp_path: pathlib.Path) -> None:
+    shop = a_shop(postgres, tmp_path, ALTERNATING)
+    standby = postgres.make_standby()
+    try:
+        shop.target = {"standbys": (("127.0.0.1", standby.port),), "standby_timeout": 30}
+        shop.policy = {"observe_timeout": 0}
+        old = shop.current()
+        reader = psycopg2.connect(
+            host="127.0.0.1", port=standby.port, user=old.username, password=old.password, dbname=DATABASE,
+            application_name="reader",
+        )  # fmt: skip
+        result, outcome = shop.rotate()
+        assert outcome.rotated
+        assert result.figures["tested_logins"] == 2
+        assert "by reader from 127.0.0.1" in result.findings[-1].message
+        assert logs_in(standby, shop.current().username, shop.current().password)
+        reader.close()
+        wait_for(
+            lambda: "reader" not in str(standby.run_sql("SELECT application_name FROM pg_stat_activity")), "its end"
+        )
+        assert shop.rotate(force=False)[0].verdict == "ok"
+        wait_for(lambda: not logs_in(standby, old.username, old.password), "the standby's refusal")
+    finally:
+        standby.close()

@@ -12,14 +12,12 @@ import typing as t
 
 import pytest
 from support import s3_faults as faults
-from support import secret_aws
-from support.canary import RIGHT, WRONG, secrets_in, sweep
-from support.secret_aws import StrictSecretsManager
+from support.canary import RIGHT, secrets_in, sweep
+from support.secret_aws import aws_store
 from support.secret_kv import TOKEN, KvServer
 from support.secrets import age_key, files_store, stages
 
 from ansible_collections.steward.maintenance.plugins.module_utils._core.suggest import InputError
-from ansible_collections.steward.maintenance.plugins.module_utils._secrets import store as stores
 from ansible_collections.steward.maintenance.plugins.module_utils._secrets.sealing import check_recipients
 from ansible_collections.steward.maintenance.plugins.module_utils._secrets.store import (
     PendingElsewhere,
@@ -28,7 +26,6 @@ from ansible_collections.steward.maintenance.plugins.module_utils._secrets.store
     TokenReused,
     new_token,
 )
-from ansible_collections.steward.maintenance.plugins.module_utils._secrets.store_aws import Aws, AwsSettings
 from ansible_collections.steward.maintenance.plugins.module_utils._secrets.store_files import Files
 from ansible_collections.steward.maintenance.plugins.module_utils._secrets.store_kv import Kv, KvSettings
 
@@ -38,10 +35,6 @@ NAME = "shop/database"
 OLD = {"username": "shop", "password": RIGHT, "port": 5432}
 NEW = {**OLD, "password": "another one"}
 OTHER = {**OLD, "password": "a third one"}
-
-
-def aws_store(manager: StrictSecretsManager, name: str) -> Aws:
-    return Aws(AwsSettings("eu-central-1", manager.url, "AKIAEXAMPLE", "not-looked-at", timeout=5, attempts=2), name)
 
 
 def kv_store(kv: KvServer, name: str = NAME, **more: t.Any) -> Kv:
@@ -135,7 +128,9 @@ def test_after_it_was_taken_back_a_new_one_can_be_made(store: Store, first: str)
     token, next_one = new_token(), new_token()
     store.create_pending(token, NEW)
     store.promote(token)
+    made = next(version.created for version in store.versions() if version.id == first)
     store.restore(first, token)
+    assert [version.created for version in store.versions() if "current" in version.stages] == [made], "it got younger"
     store.create_pending(next_one, OTHER)
     store.promote(next_one)
     assert stages(store) == {"current": next_one, "previous": first}
@@ -344,93 +339,3 @@ def test_a_path_that_keeps_one_version_only_is_refused(kv: KvServer) -> None:
     kv.paths[NAME].max_versions = 1
     with pytest.raises(StoreError, match="max_versions"):
         store.create_pending(new_token(), NEW)
-
-
-# -- AWS -----------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def aws(manager: StrictSecretsManager) -> Aws:
-    return aws_store(manager, f"{NAME}-{new_token()}")
-
-
-@pytest.mark.s3
-def test_no_put_ever_moves_the_current_label_by_itself(manager: StrictSecretsManager, aws: Aws) -> None:
-    first, token = new_token(), new_token()
-    aws.create_first(first, OLD)
-    aws.create_pending(token, NEW)
-    aws.promote(token)
-    aws.retire(first)
-    assert manager.moved_current == []
-    assert any("PutSecretValue" in request for request in manager.requests)
-
-
-@pytest.mark.s3
-def test_the_layer_is_stricter_than_moto(manager: StrictSecretsManager, aws: Aws) -> None:
-    """What it refuses here, moto alone would take."""
-    token = new_token()
-    aws.create_first(new_token(), OLD)
-    aws.create_pending(token, NEW)
-    client = aws._client
-    common = {"SecretId": aws.name}
-    with pytest.raises(client.exceptions.ResourceExistsException):
-        client.put_secret_value(
-            **common, ClientRequestToken=token, SecretString='{"a": "b"}', VersionStages=["AWSPENDING"]
-        )
-    with pytest.raises(client.exceptions.InvalidParameterException):
-        client.update_secret_version_stage(
-            **common, VersionStage="AWSPENDING", MoveToVersionId=stages(aws)["current"]
-        )
-    with pytest.raises(client.exceptions.InvalidRequestException):
-        client.rotate_secret(**common)
-    assert aws.read("pending").value == NEW  # type: ignore[union-attr]
-    assert manager.moved_current == []
-
-
-@pytest.mark.s3
-def test_an_empty_pending_version_has_no_value_and_can_be_withdrawn(manager: StrictSecretsManager, aws: Aws) -> None:
-    first, empty = new_token(), new_token()
-    aws.create_first(first, OLD)
-    manager.plant_empty_pending(aws.name, empty)
-    assert stages(aws) == {"current": first, "pending": empty}
-    assert aws.read_version(empty) is None
-    assert aws.read("pending") is None
-    with pytest.raises(PendingElsewhere):
-        aws.create_pending(new_token(), NEW)
-    aws.withdraw(empty)
-    assert stages(aws) == {"current": first}
-
-
-@pytest.mark.s3
-@pytest.mark.parametrize("operation", ["CreateSecret", "PutSecretValue", "UpdateSecretVersionStage"])
-def test_an_answer_that_is_lost_changes_nothing(manager: StrictSecretsManager, aws: Aws, operation: str) -> None:
-    first, token = new_token(), new_token()
-    lost = manager.inject(operation, faults.losing_the_answer, times=1)
-    aws.create_first(first, OLD)
-    aws.create_pending(token, NEW)
-    aws.promote(token)
-    assert lost.hits == 1
-    assert stages(aws) == {"current": token, "previous": first}
-
-
-@pytest.mark.s3
-def test_refusals_are_told_in_our_own_words(manager: StrictSecretsManager, aws: Aws) -> None:
-    aws.create_first(new_token(), OLD)
-    for code, words in (("AccessDeniedException", "may not do this"), ("DecryptionFailure", "KMS")):
-        manager.inject("", secret_aws.refusing(code, f"it quotes {RIGHT} and {WRONG}"))
-        with pytest.raises(StoreError, match=words) as told:
-            aws.create_pending(new_token(), NEW)
-        assert not secrets_in(str(told.value).encode())
-        manager.heal()
-    with pytest.raises(StoreError, match="cannot be reached"):
-        Aws(AwsSettings("eu-central-1", "http://127.0.0.1:9", "a", "b", timeout=1, attempts=1), "x").versions()
-
-
-@pytest.mark.s3
-def test_a_value_that_is_no_object_is_told_and_not_shown(aws: Aws) -> None:
-    aws.create_first(new_token(), OLD)
-    aws._client.put_secret_value(SecretId=aws.name, SecretString=f"just {RIGHT}", ClientRequestToken=new_token())
-    with pytest.raises(StoreError, match="no JSON object") as told:
-        aws.read("current")
-    assert not secrets_in(str(told.value).encode())
-    assert stores.labelled(aws.versions(), "current")

@@ -35,5 +35,9 @@ def kv() -> t.Iterator[KvServer]:
 
 
 @pytest.fixture
-def state(tmp_path: pathlib.Path) -> str:
-    return str(tmp_path / "state")
+def env_file(tmp_path: pathlib.Path) -> pathlib.Path:
+    """The file of a consumer, with a line that is none of ours."""
+    path = tmp_path / "shop.env"
+    path.write_text("OTHER=kept\nDB_USER=\nDB_PASSWORD=\n")
+    path.chmod(0o640)
+    return path

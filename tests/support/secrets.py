@@ -18,12 +18,17 @@ from ansible_collections.steward.maintenance.plugins.module_utils._core.clock im
 from ansible_collections.steward.maintenance.plugins.module_utils._core.health import Health
 from ansible_collections.steward.maintenance.plugins.module_utils._core.journal import Journal
 from ansible_collections.steward.maintenance.plugins.module_utils._core.result import Result
-from ansible_collections.steward.maintenance.plugins.module_utils._postgres.connection import Login, PostgresError, connect
+from ansible_collections.steward.maintenance.plugins.module_utils._postgres.connection import (
+    Login,
+    PostgresError,
+    connect,
+)
 from ansible_collections.steward.maintenance.plugins.module_utils._postgres.rotation import (
     DatabasePassword,
     DatabaseSettings,
 )
 from ansible_collections.steward.maintenance.plugins.module_utils._secrets.consumers import Consumer
+from ansible_collections.steward.maintenance.plugins.module_utils._secrets.placing import ENV, Placed
 from ansible_collections.steward.maintenance.plugins.module_utils._secrets.rotate import rotate
 from ansible_collections.steward.maintenance.plugins.module_utils._secrets.steps import Policy
 from ansible_collections.steward.maintenance.plugins.module_utils._secrets.store import Secret, Store, new_token
@@ -38,6 +43,7 @@ USER, TWIN, OWNER, DATABASE = "shop_a", "shop_b", "shop_owner", "shop_secrets"
 #: The password with which all begins: the canary.
 FIRST = RIGHT
 DAY = 86400
+_NEWEST = 4
 
 
 def age_key(directory: pathlib.Path) -> tuple[str, str]:
@@ -111,7 +117,9 @@ class Shop:
         run(f"CREATE TABLE orders (id int); ALTER TABLE orders OWNER TO {owner}", DATABASE)
 
     def fill_store(self) -> Secret:
-        secret = Secret(new_token(), {"username": USER, "password": FIRST, "host": "127.0.0.1", "port": self.server.port})
+        secret = Secret(
+            new_token(), {"username": USER, "password": FIRST, "host": "127.0.0.1", "port": self.server.port}
+        )
         self.store.create_first(secret.version, secret.value)
         return secret
 
@@ -144,15 +152,16 @@ class Shop:
             path = pathlib.Path(journal.path)
         return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
-    def rotate_and_be_killed(self, point: str, **need: t.Any) -> bool:
+    def rotate_and_be_killed(self, point: str | int, **need: t.Any) -> bool:
         """Rotate in a process of its own that is killed with SIGKILL at a point; False when it did not come there.
 
-        Points are the lines of the journal, "intent set" or "done set", before ("-") and after ("+") they are written.
+        Points are the lines of the journal, "intent set" or "done set", before ("-") and after ("+") they are written,
+        or numbers, see L{kill_at_call}.
         """
         child = os.fork()
         if child == 0:
             try:
-                _kill_at(point)
+                _kill_at(point) if isinstance(point, str) else kill_at_call(point)
                 result, _outcome = self.rotate(**need)
                 os._exit(0 if result.verdict in ("ok", "findings") else 3)
             except BaseException:  # noqa: BLE001 - reported by its exit status
@@ -164,6 +173,25 @@ class Shop:
             return True
         assert os.WEXITSTATUS(status) in (0, 3)
         return False
+
+
+def kill_at_call(number: int) -> None:
+    """Kill this process before the so-manieth statement, write to disk or renaming that it makes from now on."""
+    left = [number]
+
+    def counted(function: t.Callable[..., t.Any]) -> t.Callable[..., t.Any]:
+        def call(*args: t.Any, **words: t.Any) -> t.Any:
+            left[0] -= 1
+            if left[0] == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return function(*args, **words)
+
+        return call
+
+    for module in (rotation, rotation_roles, rotation_login):
+        module.query = counted(module.query)  # type: ignore[attr-defined]
+        module.connect = counted(module.connect) if hasattr(module, "connect") else None  # type: ignore[attr-defined]
+    os.fsync, os.rename = counted(os.fsync), counted(os.rename)
 
 
 def _kill_at(point: str) -> None:
@@ -198,3 +226,30 @@ def drop_roles(server: PrivatePostgres) -> None:
 
 def stages(store: Store) -> dict[str, str]:
     return {stage: version.id for version in store.versions() for stage in version.stages}
+
+
+def shop_with_file(server: PrivatePostgres, directory: pathlib.Path, strategy: str, env_file: pathlib.Path) -> Shop:
+    placed = Placed(str(env_file), ENV, values={"DB_USER": "{username}", "DB_PASSWORD": "{password}"})
+    shop = Shop(server, directory, strategy, files_store(directory), (Consumer("api", (placed,)),))
+    shop.make_roles()
+    shop.fill_store()
+    placed.write(shop.work().target.fields(shop.current()))
+    return shop
+
+
+def in_file(env_file: pathlib.Path) -> tuple[str, str]:
+    values = dict(line.split("=", 1) for line in env_file.read_text().splitlines())
+    assert values["OTHER"] == "kept"
+    assert env_file.stat().st_mode & 0o777 == 0o640
+    return values["DB_USER"], values["DB_PASSWORD"]
+
+
+def converged(shop: Shop, env_file: pathlib.Path) -> None:
+    """One current secret, which opens, which the consumer has, and nothing else that opens or is labelled."""
+    current = shop.current()
+    assert stages(shop.store) == {"current": current.version}
+    assert shop.logs_in(current)
+    assert in_file(env_file) == (current.username, current.password)
+    for version in shop.store.versions()[-_NEWEST:]:
+        if version.id != current.version:
+            assert not shop.logs_in(shop.store.read_version(version.id)), f"{version.id} still opens"

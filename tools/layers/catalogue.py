@@ -19,7 +19,8 @@ _TELLING = ("--color=no", "--durations=15")
 _PYTEST = ("python", "-m", "pytest", "-p", "no:cacheprovider", *_TELLING)
 #: The logic that is sent to managed hosts, whose Python may be older than the controller's.
 _HOST_UNITS = tuple(
-    f"tests/unit/{domain}" for domain in ("core", "postgres", "backup", "configuration", "files", "logs", "s3")
+    f"tests/unit/{domain}"
+    for domain in ("core", "postgres", "backup", "configuration", "files", "logs", "s3", "secrets")
 )
 #: Tests of one module's judgement; that each module runs under a core is seen in the other files.
 _LOGIC_ALONE = (

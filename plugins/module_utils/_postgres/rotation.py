@@ -139,7 +139,9 @@ class DatabasePassword:
 
     def moment(self) -> str:
         """The server's clock, in UTC."""
-        return str(query(self._admin(), "SELECT (pg_catalog.clock_timestamp() AT TIME ZONE 'UTC')::text || '+00'")[0][0])
+        return str(
+            query(self._admin(), "SELECT (pg_catalog.clock_timestamp() AT TIME ZONE 'UTC')::text || '+00'")[0][0]
+        )
 
     def seconds_ago(self, seconds: float) -> str:
         """The moment of the server's clock that lies so long ago."""
@@ -183,7 +185,7 @@ class DatabasePassword:
         if role is None or owner not in role.member_of or role.acts_as != owner:
             name, own = quote(used), quote(owner)
             raise Unfit(
-                f"{used} does not act as {owner}, so what it makes would belong to {used} alone. Once, in each database:"
+                f"{used} does not act as {owner}, so what it makes would belong to it alone. Once, in each database:"
                 f" GRANT {own} TO {name}; ALTER ROLE {name} SET role TO {own}; REASSIGN OWNED BY {name} TO {own};"
             )
         uses = self._sessions(twin)
@@ -319,7 +321,6 @@ class DatabasePassword:
             Place(dataclasses.replace(first.login, host=host, port=port, unix_socket="", service=""), first.database)
             for host, port in self.settings.standbys
         ]
-
 
 
 def _key(user: str) -> int:

@@ -47,7 +47,11 @@ def opens(place: Place, user: str, password: str) -> bool:
     told = _refusal(place, user, password)
     if not told:
         return True
-    if sqlstate_of_login(place.login_as(user, password), place.database) == WRONG_PASSWORD:
+    try:
+        why = sqlstate_of_login(place.login_as(user, password), place.database)
+    except PostgresError as exc:
+        raise PostgresError(f"{told}; {exc}") from None
+    if why == WRONG_PASSWORD:
         return False
     raise PostgresError(told)
 
@@ -56,8 +60,8 @@ def refuses_wrong(place: Place, user: str) -> None:
     """:raises LetsAnyoneIn: where a password made up just now logs in, so that a login proves nothing."""
     if not _refusal(place, user, secrets.token_hex(16)):
         raise LetsAnyoneIn(
-            f"{user} logs in at {place.login.place} with any password (trust, peer or cert in pg_hba.conf): a login there"
-            " proves nothing. Name the place where the application logs in with its password, in app_host"
+            f"{user} logs in at {place.login.place} with any password (trust, peer or cert in pg_hba.conf): a login"
+            " there proves nothing. Name the place where the application logs in with its password, in app_host"
         )
 
 

@@ -21,7 +21,6 @@ import secrets
 import socket
 import ssl
 import struct
-import typing as t
 
 from .connection import Login, PostgresError
 from .rotation_scram import prepared
@@ -154,5 +153,5 @@ def _exactly(stream: socket.socket, count: int) -> bytes:
 
 
 def _fields(content: bytes) -> dict[str, str]:
-    parts: t.List[str] = content.decode("utf-8", "replace").split("\0")
+    parts = content.decode("utf-8", "replace").split("\0")
     return {part[0]: part[1:] for part in parts if part}

@@ -62,8 +62,8 @@ def find_role(conn: t.Any, name: str) -> Role | None:
              "valid until", "login")  # fmt: skip
     members = query(
         conn,
-        "SELECT r.rolname::text FROM pg_catalog.pg_auth_members m JOIN pg_catalog.pg_roles r ON r.oid = m.roleid"
-        " WHERE m.member = %s ORDER BY 1",
+        "SELECT DISTINCT r.rolname::text FROM pg_catalog.pg_auth_members m"
+        " JOIN pg_catalog.pg_roles r ON r.oid = m.roleid WHERE m.member = %s ORDER BY 1",
         (oid,),
     )
     settings = query(
@@ -77,7 +77,7 @@ def find_role(conn: t.Any, name: str) -> Role | None:
 
 
 def differences(one: Role, other: Role) -> list[str]:
-    """What a session of the one would have that one of the other has not, for people; whether it may log in is apart."""
+    """What a session of the one has that one of the other has not, for people; whether it may log in is apart."""
     told = [
         f"{name} is {one.attributes[name]} for {one.name} and {other.attributes[name]} for {other.name}"
         for name in one.attributes

@@ -197,7 +197,9 @@ def policy_from(params: t.Mapping[str, t.Any], overlaps: bool) -> Policy:
         raise InputError(f"password_length is {length}: it must be {right}")
     sessions = params["old_sessions"]
     if sessions == KEEP and overlaps:
-        raise InputError("old_sessions is 'keep': with two users the old one is closed, so wait for its sessions or end")
+        raise InputError(
+            "old_sessions is 'keep': with two users the old one is closed, so wait for its sessions or end"
+        )
     if sessions == AUTO:
         sessions = WAIT if overlaps else KEEP
     return Policy(
@@ -223,7 +225,9 @@ def _consumer(entry: t.Mapping[str, t.Any]) -> Consumer:
     probe = tuple(_argv(f"{where}: probe", entry["probe"])) if entry["probe"] else ()
     sessions = entry["prove_sessions"]
     if commands and not (probe or sessions):
-        raise InputError(f"{where} has commands, but neither probe nor prove_sessions: what shows that they had effect?")
+        raise InputError(
+            f"{where} has commands, but neither probe nor prove_sessions: what shows that they had effect?"
+        )
     if not (entry["files"] or commands or probe or sessions):
         raise InputError(f"{where} has nothing: give files, commands, probe or prove_sessions")
     if entry["application_name"] and not sessions:

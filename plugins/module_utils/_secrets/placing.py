@@ -107,7 +107,9 @@ class Placed:
         mark = mark or "'"
         wrong = (mark, "\n", "\r", "\0") if mark == "'" else (mark, "\\", "$", "`", "\n", "\r", "\0")
         if any(sign in value for sign in wrong):
-            raise PlacingError(f"{self.path}: the value of {name} has signs that all readers of env files read otherwise")
+            raise PlacingError(
+                f"{self.path}: the value of {name} has signs that all readers of env files read otherwise"
+            )
         return f"{mark}{value}{mark}"
 
     def _userlist(self, present: str, fields: Fields) -> str:

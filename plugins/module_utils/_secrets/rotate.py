@@ -35,7 +35,15 @@ def rotate(work: Work, check: bool, outcome: Outcome) -> Result:
     :raises InputError: for settings that do not fit the secret or the unfinished rotation.
     """
     run = _Run(work, outcome)
-    expected = (StoreError, PlacingError, Stopped, JournalError, StepFailed, OSError, *work.target.errors)
+    expected: tuple[type[BaseException], ...] = (
+        StoreError,
+        PlacingError,
+        Stopped,
+        JournalError,
+        StepFailed,
+        OSError,
+        *work.target.errors,
+    )
     try:
         return run.foretell() if check else run.go()
     except (Busy, JournalBusy) as exc:
@@ -251,7 +259,9 @@ class _Run:
             self.findings.append(
                 Finding("secret-owned-by-login", "medium", self.target.name, message, owned, 0, "REASSIGN OWNED BY")
             )
-        text = f"{how}{new.username} has a new password, proved by {int(rotation.figures.get('tested_logins', 1))} logins"
+        text = (
+            f"{how}{new.username} has a new password, proved by {int(rotation.figures.get('tested_logins', 1))} logins"
+        )
         summary = f"{text}; the old one opens nothing any more"
         verdict = "findings" if self.findings else "ok"
         return Result(verdict, self.clean(summary), "", tuple(self.findings), self._figures(), 1, 1)
@@ -261,9 +271,7 @@ class _Run:
         if uses:
             message = f"sessions that the old password let in live on: {'; '.join(uses[:5])}"
             action = "they end with their pools; old_sessions: end ends them"
-            self.findings.append(
-                Finding("secret-old-sessions", "low", self.target.name, message, len(uses), 0, action)
-            )
+            self.findings.append(Finding("secret-old-sessions", "low", self.target.name, message, len(uses), 0, action))
 
     def open(self, exc: StaysOpen) -> Result:
         """The new secret is in use, and the old one not closed yet."""
@@ -292,10 +300,11 @@ class _Run:
         )
 
     def _old_state(self, rotation: Rotation) -> str:
+        expected: tuple[type[BaseException], ...] = (StoreError, *self.target.errors)
         try:
             old = rotation.old()
             opens = old is not None and self.target.opens(old)
-        except (StoreError, *self.target.errors) as exc:
+        except expected as exc:
             return f"; whether the old secret opens could not be looked at: {exc}"
         return "; the old secret was seen to open" if opens else "; THE OLD SECRET DOES NOT OPEN"
 

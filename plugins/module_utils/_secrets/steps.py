@@ -138,6 +138,7 @@ class Rotation:
     problems: list[str] = dataclasses.field(default_factory=list)
     #: What must not be in anything that is told, should anybody quote it.
     hidden: set[str] = dataclasses.field(default_factory=set, repr=False)
+    _known: dict[str, Secret] = dataclasses.field(default_factory=dict, repr=False)
 
     def new(self) -> Secret:
         secret = self._read(self.token)
@@ -149,8 +150,10 @@ class Rotation:
         return self._read(self.old_version)
 
     def _read(self, version: str) -> Secret | None:
-        secret = self.store.read_version(version)
+        """A version has one value for all times, so it is read once."""
+        secret = self._known.get(version) or self.store.read_version(version)
         if secret:
+            self._known[version] = secret
             self.hidden |= hidden_of(self.target, secret)
         return secret
 

@@ -43,7 +43,7 @@ _CAUSES = {
     "ExpiredTokenException": "the session token has expired",
     "DecryptionFailure": "the key of KMS cannot be used to decrypt it",
     "EncryptionFailure": "the key of KMS cannot be used to encrypt it",
-    "InvalidRequestException": "the secret is in a state that forbids it (marked for deletion, or managed by a service)",
+    "InvalidRequestException": "the secret is marked for deletion, or managed by a service",
     "InvalidParameterException": "a label or a version is not where it was expected",
     "LimitExceededException": "a limit of the account is reached",
     "InternalServiceError": "the service has an error of its own",
@@ -101,7 +101,7 @@ class Aws:
 
     def versions(self) -> list[Version]:
         found: list[Version] = []
-        more: dict[str, str] = {}
+        more: dict[str, t.Any] = {}
         while True:
             page = self._call("list_secret_version_ids", IncludeDeprecated=True, **more)
             if page is None:
@@ -196,7 +196,7 @@ class Aws:
 
     def _label(self, stage: str, to: str = "", off: str = "") -> None:
         moves = {"MoveToVersionId": to, "RemoveFromVersionId": off}
-        given = {name: version for name, version in moves.items() if version}
+        given: dict[str, t.Any] = {name: version for name, version in moves.items() if version}
         try:
             self._must("update_secret_version_stage", VersionStage=_LABELS[stage], **given)
         except _Refused as exc:
@@ -206,7 +206,7 @@ class Aws:
             if exc.code != _INVALID or (at != to if to else at == off):
                 raise
 
-    def _get(self, **which: str) -> Secret | None:
+    def _get(self, **which: t.Any) -> Secret | None:
         answer = self._call("get_secret_value", **which)
         if answer is None or "SecretString" not in answer:
             return None

@@ -31,7 +31,7 @@ from .store import CURRENT, PENDING, PREVIOUS, Secret, StoreError, Value, Versio
 _IDS, _PREVIOUS = "steward_versions", "steward_previous"
 _KEPT_IDS = 5
 _LARGEST = 4 * 2**20
-_TOKEN, _VALUE = "steward_token", "value"  # noqa: S105 (names of keys)
+_TOKEN, _VALUE = "steward_token", "value"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,23 +94,24 @@ class Kv:
 
     def versions(self) -> list[Version]:
         path = self._look()
-        pending = self._pending()
-        found = []
+        stages: dict[str, list[str]] = {}
+        created: dict[str, datetime.datetime | None] = {}
         for number, entry in sorted(path.versions.items()):
             gone = _moment(entry.get("deletion_time"))
             if entry.get("destroyed") or (gone is not None and gone <= utc_now()):
                 continue
-            stages = [CURRENT] if number == path.newest else []
-            stages += [PREVIOUS] if number == path.previous else []
-            found.append(Version(path.id_of(number), tuple(stages), _moment(entry.get("created_time"))))
+            version = path.id_of(number)
+            # One that was restored was written again; it is as old as it was the first time.
+            created.setdefault(version, _moment(entry.get("created_time")))
+            labels = stages.setdefault(version, [])
+            labels += [CURRENT] if number == path.newest else []
+            labels += [PREVIOUS] if number == path.previous else []
+        pending = self._pending()
         if pending:
-            same = [version for version in found if version.id == pending.version]
-            if same:
-                found.remove(same[0])
-            stages = [*(same[0].stages if same else ()), PENDING]
-            created = same[0].created if same else self._pending_since()
-            found.append(Version(pending.version, tuple(stages), created))
-        return found
+            stages.setdefault(pending.version, []).append(PENDING)
+            if pending.version not in created:
+                created[pending.version] = self._pending_since()
+        return [Version(version, tuple(labels), created[version]) for version, labels in stages.items()]
 
     def read(self, stage: str) -> Secret | None:
         if stage == PENDING:
@@ -268,7 +269,7 @@ class Kv:
             text = exc.read(_LARGEST)
             said = _errors(text)
             if exc.code == 404 and not said:
-                # A path that is not there, or a version that was deleted. With words, it is the engine that is not there.
+                # No such path, or a version that was deleted. With words, it is the engine that is not there.
                 return None
             raise _Refused(f"{self.place} refuses to {_VERBS[method]} it: {_status(exc.code)}", said) from None
         except (OSError, ValueError) as exc:

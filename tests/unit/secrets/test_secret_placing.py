@@ -38,7 +38,9 @@ def written(tmp_path: pathlib.Path, before: str, kind: str, fields: dict[str, st
 
 def test_an_env_file_keeps_all_other_lines(tmp_path: pathlib.Path) -> None:
     before = "# password below\nA=1\nexport DB_PASSWORD=old\n\nDB_PASSWORD_FILE=/x\nDB_PASSWORD=older"
-    after = written(tmp_path, before, ENV, values={"DB_PASSWORD": "{password}", "URL": "pg://{username}:{password_url}@h"})
+    after = written(
+        tmp_path, before, ENV, values={"DB_PASSWORD": "{password}", "URL": "pg://{username}:{password_url}@h"}
+    )
     assert after == (
         "# password below\nA=1\nexport DB_PASSWORD=aB3\n\nDB_PASSWORD_FILE=/x\nDB_PASSWORD=aB3\nURL=pg://shop:a%2F@h\n"
     )
@@ -50,9 +52,7 @@ def test_the_quotes_of_the_old_value_are_kept(tmp_path: pathlib.Path, old: str, 
 
 
 @pytest.mark.parametrize(("old", "password"), [('"x"', "a$b"), ('"x"', 'a"b'), ("x", "it's"), ("'x'", "a\nb")])
-def test_what_readers_would_take_for_something_else_is_refused(
-    tmp_path: pathlib.Path, old: str, password: str
-) -> None:
+def test_what_readers_would_take_for_something_else_is_refused(tmp_path: pathlib.Path, old: str, password: str) -> None:
     with pytest.raises(PlacingError, match="the value of P") as told:
         written(tmp_path, f"P={old}\n", ENV, {**FIELDS, "password": password}, values={"P": "{password}"})
     assert password not in str(told.value)
