@@ -19,8 +19,6 @@ from ansible_collections.steward.maintenance.plugins.module_utils._secrets.steps
 
 pytest_plugins = ("support.postgres_fixtures", "support.secret_fixtures")
 
-_FIRST, _STRIDE = 3, 7
-
 #: Killed before the step is noted as done, and after it; and before anything was done at all.
 _POINTS = [
     "-intent create",
@@ -105,23 +103,3 @@ def test_killed_again_and_again_it_converges(
         assert shop.logs_in(shop.current())
     assert shop.rotate(force=False)[1].version == token
     converged(shop, env_file)
-
-
-@pytest.mark.parametrize("strategy", [SINGLE, ALTERNATING])
-def test_killed_between_any_two_statements_and_writes_it_converges(
-    postgres: PrivatePostgres, tmp_path: pathlib.Path, env_file: pathlib.Path, strategy: str
-) -> None:
-    """Every seventh of them, and each time another one in the step after it."""
-    shop = shop_with_file(postgres, tmp_path, strategy, env_file)
-    number, killed = _FIRST, 0
-    while shop.rotate_and_be_killed(number):
-        if strategy == ALTERNATING:
-            assert shop.logs_in(shop.current()), f"the store's secret does not open after call {number}"
-            assert logs_in(shop.server, *in_file(env_file)), f"the file's secret does not open after call {number}"
-        result, _outcome = shop.rotate(force=False)
-        assert result.verdict in ("ok", "findings"), (number, result)
-        assert {finding.id for finding in result.findings} <= {"secret-left-pending"}, (number, result)
-        converged(shop, env_file)
-        number, killed = number + _STRIDE, killed + 1
-    converged(shop, env_file)
-    assert killed * _STRIDE > 50, "there were fewer calls than a rotation has"

@@ -18,6 +18,11 @@ from ansible_collections.steward.maintenance.plugins.module_utils._core.clock im
 from ansible_collections.steward.maintenance.plugins.module_utils._core.health import Health
 from ansible_collections.steward.maintenance.plugins.module_utils._core.journal import Journal
 from ansible_collections.steward.maintenance.plugins.module_utils._core.result import Result
+from ansible_collections.steward.maintenance.plugins.module_utils._postgres import (
+    rotation,
+    rotation_login,
+    rotation_roles,
+)
 from ansible_collections.steward.maintenance.plugins.module_utils._postgres.connection import (
     Login,
     PostgresError,
@@ -190,7 +195,8 @@ def kill_at_call(number: int) -> None:
 
     for module in (rotation, rotation_roles, rotation_login):
         module.query = counted(module.query)  # type: ignore[attr-defined]
-        module.connect = counted(module.connect) if hasattr(module, "connect") else None  # type: ignore[attr-defined]
+        if hasattr(module, "connect"):
+            module.connect = counted(module.connect)
     os.fsync, os.rename = counted(os.fsync), counted(os.rename)
 
 
