@@ -21,7 +21,10 @@ _PYTEST = ("python", "-m", "pytest", "-p", "no:cacheprovider", *_TELLING)
 _HOST_UNITS = (
     *(
         f"tests/unit/{domain}"
-        for domain in ("core", "postgres", "backup", "certificates", "configuration", "files", "logs", "packages", "s3")
+        for domain in (
+            *("core", "postgres", "backup", "certificates", "configuration", "files", "logs", "packages", "s3"),
+            "secrets",
+        )
     ),
     # Debian 11 has nothing that reads TOML; that this is told, and what is read elsewhere, is tested on the host.
     "--ignore=tests/unit/packages/test_toml_locks.py",

@@ -34,6 +34,10 @@ class JournalError(Exception):
     """The journal cannot be used: it is locked, damaged, or belongs to another list of steps."""
 
 
+class JournalBusy(JournalError):
+    """Another process is changing the subject now."""
+
+
 class StepFailed(Exception):
     """A step did not succeed; the message names it, the cause, and where that leaves the subject."""
 
@@ -277,7 +281,7 @@ class Journal:
             holder = os.pread(lock, 32, 0).decode("ascii", "replace").strip() or "that has just started"
             os.close(lock)
             message = f"{self.subject} is being changed by process {holder} (lock {self._lock_path})"
-            raise JournalError(message) from None
+            raise JournalBusy(message) from None
         os.ftruncate(lock, 0)
         os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
         return lock

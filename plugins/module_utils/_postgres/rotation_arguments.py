@@ -1,0 +1,66 @@
+# Copyright (c) 2026, The steward.maintenance authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The arguments that say whose password is rotated in PostgreSQL, and where the application logs in.
+
+Note that this module util is PRIVATE to the collection. It can have breaking changes at any time.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from .._core.suggest import InputError
+from .arguments import SSL_MODES
+from .rotation import DatabaseSettings
+
+#: Documented by the module secret_rotate.
+ROLE_ARGUMENTS: dict[str, dict[str, t.Any]] = {
+    "users": {"type": "list", "elements": "str", "required": True},
+    "owner": {"type": "str", "default": ""},
+    "databases": {"type": "list", "elements": "str", "required": True},
+    "app_host": {"type": "str", "default": ""},
+    "app_port": {"type": "int", "default": 0},
+    "app_ssl_mode": {"type": "str", "choices": ["", *SSL_MODES], "default": ""},
+    "standbys": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {"host": {"type": "str", "required": True}, "port": {"type": "int", "default": 5432}},
+    },
+    "standby_timeout": {"type": "int", "default": 60},
+    "test_statements": {"type": "list", "elements": "str", "default": []},
+}
+
+_LONGEST_NAME = 63
+
+
+def database_settings_from(params: t.Mapping[str, t.Any]) -> DatabaseSettings:
+    """:raises InputError: naming the option, the value and what would be right."""
+    users, owner = list(params["users"]), params["owner"]
+    right = "two users and an owner alternate, one user without an owner is single"
+    if len(users) != (2 if owner else 1):
+        raise InputError(f"users has {len(users)} entries and owner is {owner!r}: {right}")
+    names = [*users, owner] if owner else users
+    for name in names:
+        if not name or len(name.encode()) > _LONGEST_NAME or "\0" in name:
+            raise InputError(f"{name!r} is no name of a role: it has 1 to {_LONGEST_NAME} bytes")
+    if len(set(names)) != len(names):
+        raise InputError(f"users and owner must be different roles: {', '.join(names)}")
+    if not params["databases"]:
+        raise InputError("databases is empty: name those that the application logs in to, its main one first")
+    if not 0 <= params["app_port"] <= 65535:
+        raise InputError(f"app_port is {params['app_port']}: it must be a port, or 0 for login_port")
+    if params["standby_timeout"] < 0:
+        raise InputError(f"standby_timeout is {params['standby_timeout']}: it must be 0 or more seconds")
+    return DatabaseSettings(
+        users=tuple(users),
+        owner=owner,
+        databases=tuple(params["databases"]),
+        app_host=params["app_host"],
+        app_port=params["app_port"],
+        app_ssl_mode=params["app_ssl_mode"],
+        standbys=tuple((entry["host"], entry["port"]) for entry in params["standbys"]),
+        standby_timeout=params["standby_timeout"],
+        statements=tuple(params["test_statements"]),
+    )

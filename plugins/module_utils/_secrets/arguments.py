@@ -1,0 +1,276 @@
+# Copyright (c) 2026, The steward.maintenance authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The arguments of modules that look after secrets.
+
+Note that this module util is PRIVATE to the collection. It can have breaking changes at any time.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import typing as t
+
+from .._core.durations import parse_duration
+from .._core.records import default_path
+from .._core.suggest import InputError
+from .ages import Watched
+from .consumers import Consumer
+from .placing import ENV, KINDS, TEXT, USERLIST, Placed
+from .sealing import check_recipients
+from .steps import Policy
+from .store import LONGEST_PASSWORD, SHORTEST_PASSWORD, Store
+from .store_aws import Aws, AwsSettings
+from .store_files import Files
+from .store_kv import Kv, KvSettings
+from .work import Need
+
+AWS, VAULT, FILES = "aws", "vault", "files"
+AUTO, WAIT, KEEP, END = "auto", "wait", "keep", "end"
+
+#: Documented by the fragment ``steward.maintenance._secrets``.
+STORE_ARGUMENTS: dict[str, dict[str, t.Any]] = {
+    "store": {
+        "type": "dict",
+        "required": True,
+        "options": {
+            "kind": {"type": "str", "choices": [FILES, VAULT, AWS], "required": True},
+            "directory": {"type": "path", "default": ""},
+            "recipients": {"type": "list", "elements": "str", "default": []},
+            "identity_file": {"type": "path", "default": ""},
+            "url": {"type": "str", "default": ""},
+            "token": {"type": "str", "default": "", "no_log": True},
+            "token_file": {"type": "path", "default": "", "no_log": False},  # a path
+            "mount": {"type": "str", "default": ""},
+            "namespace": {"type": "str", "default": ""},
+            "region": {"type": "str", "default": ""},
+            "endpoint_url": {"type": "str", "default": ""},
+            "access_key": {"type": "str", "default": "", "no_log": False},
+            "secret_key": {"type": "str", "default": "", "no_log": True},
+            "session_token": {"type": "str", "default": "", "no_log": True},
+            "profile": {"type": "str", "default": ""},
+            "ca_cert": {"type": "path", "default": ""},
+            "timeout": {"type": "int", "default": 20},
+        },
+    },
+}
+
+#: Documented by the module secret_rotate.
+ROTATION_ARGUMENTS: dict[str, dict[str, t.Any]] = {
+    "name": {"type": "str", "required": True},
+    "period": {"type": "str", "default": "90d"},
+    "rotate_after_percent": {"type": "int", "default": 80},
+    "force": {"type": "bool", "default": False},
+    "present_user": {"type": "str", "default": ""},
+    "present_password": {"type": "str", "default": "", "no_log": True},
+    "password_length": {"type": "int", "default": 40, "no_log": False},  # a number
+    "observe_for": {"type": "str", "default": "10s"},
+    "observe_timeout": {"type": "str", "default": "5m"},
+    "old_sessions": {"type": "str", "choices": [AUTO, WAIT, KEEP, END], "default": AUTO},
+    "state_dir": {"type": "path", "default": ""},
+    "consumers": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {
+            "name": {"type": "str", "required": True},
+            "files": {
+                "type": "list",
+                "elements": "dict",
+                "default": [],
+                "options": {
+                    "path": {"type": "path", "required": True},
+                    "kind": {"type": "str", "choices": list(KINDS), "required": True},
+                    "content": {"type": "str", "default": ""},
+                    "values": {"type": "dict", "default": {}},
+                },
+            },
+            "commands": {"type": "list", "elements": "list", "default": []},
+            "probe": {"type": "list", "elements": "str", "default": []},
+            "prove_sessions": {"type": "bool", "default": False},
+            "application_name": {"type": "str", "default": ""},
+            "timeout": {"type": "str", "default": "1m"},
+        },
+    },
+}
+
+_OF_KIND = {
+    FILES: ("directory", "recipients", "identity_file"),
+    VAULT: ("url", "token", "token_file", "mount", "namespace"),
+    AWS: ("region", "endpoint_url", "access_key", "secret_key", "session_token", "profile"),
+}
+_FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+_PATH = re.compile(r"[^\s/?#%][^?#%\x00-\x20]*")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_DEFAULT_CONTENT = {TEXT: "{password}", USERLIST: "{verifier}", ENV: ""}
+
+
+def store_from(given: t.Mapping[str, t.Any], name: str) -> Store:
+    """The place of one secret in a store.
+
+    :raises InputError: naming the option, the value and what would be right.
+    :raises StoreError: when what the store needs is not installed.
+    """
+    kind = given["kind"]
+    for other, options in _OF_KIND.items():
+        for option in options if other != kind else ():
+            if given[option]:
+                raise InputError(f"store.{option} is for kind {other!r}, but store.kind is {kind!r}")
+    if not 1 <= given["timeout"] <= 3600:
+        raise InputError(f"store.timeout is {given['timeout']}: it must be between 1 and 3600 seconds")
+    if kind == FILES:
+        return _files(given, name)
+    return _vault(given, name) if kind == VAULT else _aws(given, name)
+
+
+def _files(given: t.Mapping[str, t.Any], name: str) -> Files:
+    if not _FILE_NAME.fullmatch(name):
+        raise InputError(f"name is {name!r}: in a store of files it is a name without slashes, like shop-database")
+    for option in ("directory", "identity_file"):
+        if not given[option]:
+            raise InputError(f"store.{option} is empty: a store of files needs it")
+    check_recipients(given["recipients"])
+    return Files(given["directory"], name, tuple(given["recipients"]), given["identity_file"])
+
+
+def _vault(given: t.Mapping[str, t.Any], name: str) -> Kv:
+    if not re.match(r"https?://[^/]", given["url"]):
+        raise InputError(f'store.url is {given["url"]!r}: write it like "https://vault.example.com:8200"')
+    if not _PATH.fullmatch(name) or name.endswith("/"):
+        raise InputError(f"name is {name!r}: for a vault it is a path below the mount, like shop/database")
+    token = given["token"]
+    if given["token_file"]:
+        if token:
+            raise InputError("store.token and store.token_file are both given: one of them says it")
+        try:
+            with open(given["token_file"], encoding="utf-8") as file:
+                token = file.read().strip()
+        except (OSError, UnicodeDecodeError) as exc:
+            why = getattr(exc, "strerror", None) or "it is no text"
+            raise InputError(f"store.token_file: {given['token_file']} cannot be read: {why}") from None
+    if not token:
+        raise InputError("store.token is empty: a vault needs token or token_file")
+    mount = (given["mount"] or "secret").strip("/")
+    return Kv(KvSettings(given["url"], token, mount, given["namespace"], given["ca_cert"], given["timeout"]), name)
+
+
+def _aws(given: t.Mapping[str, t.Any], name: str) -> Aws:
+    if not name:
+        raise InputError("name is empty: give the name or the ARN of the secret")
+    words = {option: given[option] for option in (*_OF_KIND[AWS], "ca_cert", "timeout")}
+    return Aws(AwsSettings(**words), name)
+
+
+def watched_from(params: t.Mapping[str, t.Any]) -> list[Watched]:
+    """The secrets that are looked at, see L{store_from}."""
+    names = [entry["name"] for entry in params["secrets"]]
+    if not names:
+        raise InputError("secrets is empty: name at least one")
+    double = next((name for name in names if names.count(name) > 1), None)
+    if double:
+        raise InputError(f"secrets: {double!r} is there twice")
+    return [
+        Watched(entry["name"], store_from(params["store"], entry["name"]), _seconds("secrets.period", entry["period"]))
+        for entry in params["secrets"]
+    ]
+
+
+def need_from(params: t.Mapping[str, t.Any]) -> Need:
+    """:raises InputError: naming the option, the value and what would be right."""
+    percent = params["rotate_after_percent"]
+    if not 1 <= percent <= 100:
+        raise InputError(f"rotate_after_percent is {percent}: it must be between 1 and 100")
+    present = None
+    if params["present_password"]:
+        if not params["present_user"]:
+            raise InputError("present_password is given without present_user: whose password is it?")
+        present = (params["present_user"], params["present_password"])
+    return Need(_seconds("period", params["period"]), percent, params["force"], present)
+
+
+def policy_from(params: t.Mapping[str, t.Any], overlaps: bool) -> Policy:
+    """:raises InputError: naming the option, the value and what would be right."""
+    length = params["password_length"]
+    if not SHORTEST_PASSWORD <= length <= LONGEST_PASSWORD:
+        right = f"between {SHORTEST_PASSWORD} and {LONGEST_PASSWORD}"
+        raise InputError(f"password_length is {length}: it must be {right}")
+    sessions = params["old_sessions"]
+    if sessions == KEEP and overlaps:
+        raise InputError(
+            "old_sessions is 'keep': with two users the old one is closed, so wait for its sessions or end"
+        )
+    if sessions == AUTO:
+        sessions = WAIT if overlaps else KEEP
+    return Policy(
+        password_length=length,
+        observe_for=_seconds_or_none("observe_for", params["observe_for"]),
+        observe_timeout=_seconds_or_none("observe_timeout", params["observe_timeout"]),
+        old_sessions=sessions,
+    )
+
+
+def consumers_from(given: t.Sequence[t.Mapping[str, t.Any]]) -> tuple[Consumer, ...]:
+    """:raises InputError: naming the consumer, the value and what would be right."""
+    names = [entry["name"] for entry in given]
+    double = next((name for name in names if names.count(name) > 1), None)
+    if double:
+        raise InputError(f"consumers: {double!r} is there twice")
+    return tuple(_consumer(entry) for entry in given)
+
+
+def _consumer(entry: t.Mapping[str, t.Any]) -> Consumer:
+    where = f"consumers: {entry['name']!r}"
+    commands = tuple(tuple(_argv(f"{where}: commands", argv)) for argv in entry["commands"])
+    probe = tuple(_argv(f"{where}: probe", entry["probe"])) if entry["probe"] else ()
+    sessions = entry["prove_sessions"]
+    if commands and not (probe or sessions):
+        raise InputError(
+            f"{where} has commands, but neither probe nor prove_sessions: what shows that they had effect?"
+        )
+    if not (entry["files"] or commands or probe or sessions):
+        raise InputError(f"{where} has nothing: give files, commands, probe or prove_sessions")
+    if entry["application_name"] and not sessions:
+        raise InputError(f"{where} has application_name without prove_sessions")
+    files = tuple(_placed(f"{where}: files", placed) for placed in entry["files"])
+    timeout = _seconds(f"{where}: timeout", entry["timeout"])
+    return Consumer(entry["name"], files, commands, probe, sessions, entry["application_name"], timeout)
+
+
+def _placed(where: str, entry: t.Mapping[str, t.Any]) -> Placed:
+    path, kind = entry["path"], entry["kind"]
+    values = {str(name): str(template) for name, template in entry["values"].items()}
+    if not os.path.isabs(path):
+        raise InputError(f"{where}: {path!r} is no absolute path")
+    if (kind == ENV) != bool(values):
+        right = "needs values" if kind == ENV else "takes content, not values"
+        raise InputError(f"{where}: {path} of kind {kind!r} {right}")
+    if kind == ENV and entry["content"]:
+        raise InputError(f"{where}: {path} of kind {kind!r} takes values, not content")
+    for name in values:
+        if not _VARIABLE.fullmatch(name):
+            raise InputError(f"{where}: {path}: {name!r} is no name of a variable")
+    return Placed(path, kind, entry["content"] or _DEFAULT_CONTENT[kind], values)
+
+
+def _argv(where: str, argv: t.Any) -> t.Sequence[str]:
+    if not isinstance(argv, (list, tuple)) or not argv or not all(isinstance(word, str) for word in argv):
+        right = 'a command is a list of words, like ["systemctl", "reload", "api"]; no shell reads it'
+        raise InputError(f"{where} has {argv!r}: {right}")
+    return argv
+
+
+def _seconds(option: str, text: str) -> int:
+    try:
+        return parse_duration(text)
+    except InputError as exc:
+        raise InputError(f"{option}: {exc}") from None
+
+
+def _seconds_or_none(option: str, text: str) -> int:
+    return 0 if text in ("0", "0s") else _seconds(option, text)
+
+
+def state_directory(given: str) -> str:
+    """Where the journals are: beside the records, unless told otherwise."""
+    return given or os.path.join(os.path.dirname(default_path()), "secrets")

@@ -1,0 +1,385 @@
+# Copyright (c) 2026, The steward.maintenance authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A rotation from its need to its proof: what is due, what a killed run left, the steps, and what came of them.
+
+Note that this module util is PRIVATE to the collection. It can have breaking changes at any time.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import typing as t
+
+from .._core.clock import parse_time, utc_now
+from .._core.durations import format_duration
+from .._core.journal import Journal, JournalBusy, JournalError, StepFailed
+from .._core.result import Finding, Result
+from .._core.suggest import InputError
+from . import store as stores
+from .ages import age_of
+from .placing import PlacingError
+from .steps import NAMES, Rotation, StaysOpen, StillInUse, Target, hidden_of
+from .store import CURRENT, PENDING, Secret, StoreError, Version
+from .work import Busy, Outcome, Stopped, Work
+
+_MASK = "********"
+#: Every second word would have it in it.
+_TOO_SHORT_TO_HIDE = 3
+
+
+def rotate(work: Work, check: bool, outcome: Outcome) -> Result:
+    """Rotate what is due; take up first what a killed run has left.
+
+    :raises InputError: for settings that do not fit the secret or the unfinished rotation.
+    """
+    run = _Run(work, outcome)
+    expected: tuple[type[BaseException], ...] = (
+        StoreError,
+        PlacingError,
+        Stopped,
+        JournalError,
+        StepFailed,
+        OSError,
+        *work.target.errors,
+    )
+    try:
+        return run.foretell() if check else run.go()
+    except (Busy, JournalBusy) as exc:
+        return Result("unknown", "nothing was rotated", run.clean(f"busy: {exc}"), of=1)
+    except StaysOpen as exc:
+        return run.open(exc)
+    except StepFailed as exc:
+        return run.failed(exc)
+    except expected as exc:
+        return Result("failed", "the secret was not rotated", run.clean(str(exc)), tuple(run.findings), {}, 0, 1)
+    finally:
+        work.target.close()
+
+
+class _Run:
+    def __init__(self, work: Work, outcome: Outcome) -> None:
+        self.work = work
+        self.store = work.store
+        self.target = work.target
+        self.outcome = outcome
+        self.findings: list[Finding] = []
+        self.rotation: Rotation | None = None
+        self.began = time.monotonic()
+        self._hidden: set[str] = set()
+
+    # -- what is there -------------------------------------------------------------------------------------------
+
+    def go(self) -> Result:
+        journal = Journal(self.work.state_dir, self.work.subject)
+        with journal:
+            holder = self.target.busy()
+            if holder:
+                raise Busy(holder)
+            self._take_up(journal)
+            if self.rotation:
+                return self._done("a rotation that was killed was brought to its end: ")
+            current = self._current()
+            if current is None:
+                return self._first()
+            token = self._left_pending(current)
+            age, due = self._age(current.version)
+            if not (due or token or self.work.need.force):
+                return self._not_due(current, age)
+            self._begin(journal, current, token)
+            return self._done("")
+
+    def _take_up(self, journal: Journal) -> None:
+        """Bring a rotation that was killed to its end, forwards or backwards."""
+        references = journal.references
+        if references is None:
+            return
+        if references["strategy"] != self.target.strategy:
+            raise InputError(
+                f"an unfinished rotation of {self.store.place} is {references['strategy']!r}, not"
+                f" {self.target.strategy!r}: finish it with the settings with which it was begun"
+            )
+        rotation = self._rotation(references, _moment_of_set(journal, self.target))
+        self._refuse_ended_elsewhere(rotation, journal.path)
+        self.rotation = rotation
+        self.outcome.changed = True
+        if journal.resume(rotation.steps()) == "undone":
+            self._tell_undone(rotation, "a rotation that was killed while it was taken back is taken back now")
+            self.rotation = None
+
+    def _refuse_ended_elsewhere(self, rotation: Rotation, path: str) -> None:
+        """Another host may have gone on with it, and rotated again since: nothing of then may come back."""
+        current = self.store.read(CURRENT)
+        if current is None or current.version in (rotation.token, rotation.old_version):
+            return
+        # A store that was written and not labelled yet knows the version by its value only.
+        made, old = self.store.read_version(rotation.token), rotation.old()
+        if not any(secret and dict(secret.value) == dict(current.value) for secret in (made, old)):
+            raise Stopped(
+                f"the unfinished rotation {rotation.token} of this host was ended elsewhere, and {self.store.place} has"
+                f" another current version since: remove {path}"
+            )
+
+    def _current(self) -> Secret | None:
+        current = self.store.read(CURRENT)
+        if current:
+            self._hidden |= hidden_of(self.target, current)
+            for name in ("username", "password"):
+                if not isinstance(current.value.get(name), str) or not current.value[name]:
+                    raise Stopped(f"the current version of {self.store.place} has no {name}")
+        return current
+
+    def _first(self) -> Result:
+        """Store the password that is in use, once it has been seen that it is."""
+        present = self.work.need.present
+        if present is None:
+            raise Stopped(
+                f"{self.store.place} has no current version: give the password that is in use in present_password,"
+                " once; it is stored when a login has proved it"
+            )
+        user, password = present
+        token = stores.new_token()
+        secret = Secret(token, {"username": user, "password": password})
+        self._hidden |= hidden_of(self.target, secret)
+        if not self.target.fits(secret):
+            raise InputError(f"present_user is {user!r}: it is none of the users of this secret")
+        if not self.target.opens(secret):
+            raise Stopped(f"present_password does not log {user} in at {self.target.name}: nothing was stored")
+        self.store.create_first(token, secret.value)
+        stored = self.store.read(CURRENT)
+        if stored is None or dict(stored.value) != dict(secret.value):
+            raise Stopped(f"{self.store.place} does not give back what was stored")
+        self.outcome.changed = True
+        self.outcome.version = token
+        self.outcome.after = {"current": f"{token} ({user})"}
+        summary = f"the password of {user} that is in use is stored; it is rotated when it is due"
+        return Result("ok", summary, looked=1, of=1, figures=self._figures())
+
+    def _left_pending(self, current: Secret) -> str:
+        """The token of a rotation that somebody else left half-way, to go on with; what is of no use is withdrawn."""
+        pending = stores.labelled(self.store.versions(), PENDING)
+        if pending is None or pending.id == current.version:
+            return ""
+        secret = self.store.read_version(pending.id)
+        if secret:
+            self._hidden |= hidden_of(self.target, secret)
+        if secret and not (self.target.fits(secret) and self._fits_strategy(secret, current)):
+            raise Stopped(
+                f"version {pending.id} of {self.store.place} is pending, and one of {secret.username!r}, which this"
+                " rotation would not give the new password: finish it with the settings with which it was begun"
+            )
+        if secret and self.target.opens(secret):
+            self._tell_left(pending, "it opens the database already, so the rotation goes on with it")
+            return pending.id
+        why = "it has no value" if secret is None else "it opens nothing"
+        self.store.withdraw(pending.id)
+        self.outcome.changed = True
+        self._tell_left(pending, f"{why}, so it was withdrawn")
+        return ""
+
+    def _fits_strategy(self, pending: Secret, current: Secret) -> bool:
+        return (pending.username != current.username) == self.target.overlaps
+
+    def _tell_left(self, pending: Version, what: str) -> None:
+        message = f"version {pending.id} was pending without a rotation of this host: {what}"
+        self.findings.append(Finding("secret-left-pending", "low", self.store.place, message))
+
+    def _age(self, version: str) -> tuple[float | None, bool]:
+        """Seconds since the version was made, and whether it is due. One without a date is due."""
+        current = next((found for found in self.store.versions() if found.id == version), None)
+        age = age_of(current, utc_now())
+        need = self.work.need
+        return age, age is None or age >= need.period * need.from_percent / 100
+
+    # -- what is done --------------------------------------------------------------------------------------------
+
+    def _begin(self, journal: Journal, current: Secret, token: str) -> None:
+        if not token and not self.target.opens(current):
+            self._nothing_opens(current)
+        fields = self.target.fields(current)
+        for consumer in self.work.consumers:
+            for placed in consumer.files:
+                placed.check(fields)
+            consumer.has_files(fields)  # what cannot be read or found is told before anything is touched
+        who = self.target.prepare(current)
+        references = {
+            "token": token or stores.new_token(),
+            "old_version": current.version,
+            "strategy": self.target.strategy,
+            **who,
+        }
+        self.rotation = self._rotation(references, self.target.moment())
+        self.outcome.before = {"current": f"{current.version} ({current.username})"}
+        self.outcome.changed = True
+        journal.run(self.rotation.steps(), references)
+
+    def _nothing_opens(self, current: Secret) -> None:
+        previous = self.store.read(stores.PREVIOUS)
+        if previous is None or not self.target.fits(previous) or not self.target.opens(previous):
+            raise Stopped(
+                f"the current version of {self.store.place} does not log {current.username} in at {self.target.name},"
+                " and no other version does: it is another's secret, or the role was changed by hand. Set the role's"
+                " password to the current one, or store the one that is in use"
+            )
+        message = f"the database had the previous version {previous.version} instead of the current one"
+        self.findings.append(Finding("secret-label-ahead", "medium", self.store.place, message))
+
+    def _rotation(self, references: t.Mapping[str, t.Any], set_at: str) -> Rotation:
+        work = self.work
+        return Rotation(
+            store=work.store,
+            target=work.target,
+            consumers=work.consumers,
+            health=work.health,
+            policy=work.policy,
+            token=references["token"],
+            old_version=references["old_version"],
+            user=references["user"],
+            old_user=references["old_user"],
+            set_at=set_at,
+        )
+
+    # -- what came of it -----------------------------------------------------------------------------------------
+
+    def _done(self, how: str) -> Result:
+        rotation = t.cast(Rotation, self.rotation)
+        rotation.end_old()
+        new = rotation.new()
+        if not self.target.opens(new):
+            raise Stopped(f"the new secret of {new.username} does not open the database after the rotation")
+        self._look_at_the_old(rotation)
+        outcome = self.outcome
+        outcome.rotated = True
+        outcome.version, outcome.old_version, outcome.written = rotation.token, rotation.old_version, rotation.written
+        outcome.after = {"current": f"{rotation.token} ({new.username})"}
+        owned = sum(self.target.owned().values())
+        if owned:
+            message = f"{owned} objects belong to a login role instead of the owner role"
+            self.findings.append(
+                Finding("secret-owned-by-login", "medium", self.target.name, message, owned, 0, "REASSIGN OWNED BY")
+            )
+        text = (
+            f"{how}{new.username} has a new password, proved by {int(rotation.figures.get('tested_logins', 1))} logins"
+        )
+        summary = f"{text}; the old one opens nothing any more"
+        verdict = "findings" if self.findings else "ok"
+        return Result(verdict, self.clean(summary), "", tuple(self.findings), self._figures(), 1, 1)
+
+    def _look_at_the_old(self, rotation: Rotation) -> None:
+        uses = rotation.uses()
+        if uses:
+            message = f"sessions that the old password let in live on: {'; '.join(uses[:5])}"
+            action = "they end with their pools; old_sessions: end ends them"
+            self.findings.append(Finding("secret-old-sessions", "low", self.target.name, message, len(uses), 0, action))
+
+    def open(self, exc: StaysOpen) -> Result:
+        """The new secret is in use, and the old one not closed yet."""
+        rotation = t.cast(Rotation, self.rotation)
+        self.outcome.rotated = True
+        self.outcome.version, self.outcome.old_version = rotation.token, rotation.old_version
+        self.outcome.written = rotation.written
+        reason = self.clean(str(exc))
+        summary = "the new secret is in use; the old one stays open until nobody uses it, which the next run looks at"
+        if not isinstance(exc, StillInUse):
+            return Result("unknown", summary, reason, tuple(self.findings), self._figures(), 0, 1)
+        finding = Finding(
+            "secret-old-in-use", "medium", self.target.name, reason, len(exc.uses), 0,
+            "have them take up the new secret, or end them with old_sessions: end",
+        )  # fmt: skip
+        return Result("findings", summary, "", (*self.findings, finding), self._figures(), 1, 1)
+
+    def failed(self, exc: StepFailed) -> Result:
+        rotation = t.cast(Rotation, self.rotation)
+        reason = str(exc)
+        if exc.undone:
+            self._tell_undone(rotation, "")
+            reason += self._old_state(rotation)
+        return Result(
+            "failed", "the secret was not rotated", self.clean(reason), tuple(self.findings), self._figures(), 0, 1
+        )
+
+    def _old_state(self, rotation: Rotation) -> str:
+        expected: tuple[type[BaseException], ...] = (StoreError, *self.target.errors)
+        try:
+            old = rotation.old()
+            opens = old is not None and self.target.opens(old)
+        except expected as exc:
+            return f"; whether the old secret opens could not be looked at: {exc}"
+        return "; the old secret was seen to open" if opens else "; THE OLD SECRET DOES NOT OPEN"
+
+    def _tell_undone(self, rotation: Rotation, what: str) -> None:
+        if what:
+            self.findings.append(Finding("secret-taken-back", "medium", self.store.place, what))
+        for problem in rotation.problems:
+            message = self.clean(f"after all was taken back: {problem}")
+            self.findings.append(
+                Finding("secret-consumer-unproved", "high", self.store.place, message, action="look at that consumer")
+            )
+
+    def _not_due(self, current: Secret, age: float | None) -> Result:
+        self.outcome.version = current.version
+        told = format_duration(age or 0)
+        share = int(100 * (age or 0) / self.work.need.period)
+        summary = f"not due: {told} old, {share} % of {format_duration(self.work.need.period)}"
+        verdict = "findings" if self.findings else "ok"
+        return Result(verdict, summary, "", tuple(self.findings), self._figures(), 1, 1)
+
+    def _figures(self) -> dict[str, float]:
+        figures: dict[str, float] = {"duration_seconds": round(time.monotonic() - self.began, 3)}
+        if self.rotation:
+            figures.update(self.rotation.figures)
+            figures["ended_sessions"] = self.rotation.ended_sessions
+        return figures
+
+    def clean(self, text: str) -> str:
+        for value in self._hidden | (self.rotation.hidden if self.rotation else set()):
+            if len(value) > _TOO_SHORT_TO_HIDE:
+                text = text.replace(value, _MASK)
+        return " ".join(text.split())
+
+    # -- check mode ----------------------------------------------------------------------------------------------
+
+    def foretell(self) -> Result:
+        left = Journal(self.work.state_dir, self.work.subject).peek()
+        current = self._current()
+        figures = {"duration_seconds": 0.0}
+        if left:
+            return self._would(f"take up the rotation {left['token']}", current, figures)
+        if current is None:
+            if self.work.need.present is None:
+                self._first()
+            return self._would("store the password that is in use", None, figures)
+        pending = stores.labelled(self.store.versions(), PENDING)
+        age, due = self._age(current.version)
+        if pending is not None and pending.id != current.version:
+            return self._would(f"examine version {pending.id}, which is pending, and rotate", current, figures)
+        if not (due or self.work.need.force):
+            return self._not_due(current, age)
+        return self._would("rotate", current, figures)
+
+    def _would(self, what: str, current: Secret | None, figures: dict[str, float]) -> Result:
+        outcome = self.outcome
+        outcome.changed = True
+        outcome.planned = list(NAMES) if current else ["store"]
+        if current:
+            fields = self.target.fields(current)
+            for consumer in self.work.consumers:
+                for placed in consumer.files:
+                    placed.check(fields)
+                    placed.is_right(fields)
+            outcome.written = [placed.path for consumer in self.work.consumers for placed in consumer.files]
+            outcome.before = {"current": f"{current.version} ({current.username})"}
+        outcome.after = {"current": "a new version"}
+        return Result("ok", f"would {what}", looked=1, of=1, figures=figures)
+
+
+def _moment_of_set(journal: Journal, target: Target) -> str:
+    """The moment of the server's clock at which a killed run had set the secret, or now, where it had not noted it."""
+    with open(journal.path, "rb") as file:
+        events = [json.loads(line) for line in file.read().splitlines()]
+    done = [event["at"] for event in events if event["event"] == "done" and event.get("step") == "set"]
+    if not done:
+        return target.moment()
+    # Times in a journal are cut off to the second: one more, so that no session of the old secret is overlooked.
+    return target.seconds_ago(max(0.0, (utc_now() - parse_time(done[-1])).total_seconds() - 1))
