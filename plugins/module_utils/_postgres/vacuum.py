@@ -15,7 +15,7 @@ import typing as t
 from .._core.result import Finding
 from . import catalog_tables, need, sessions, vacuum_proof
 from .catalog_tables import PARTITIONED, Table
-from .connection import Login, quote
+from .connection import Login, StatementError, quote
 from .crew import Crew, terminated
 from .session import INSUFFICIENT_PRIVILEGE, UNDEFINED, Occupied, Politeness, Session
 from .statements import DONE, ERROR, STALE, Ask, Ending, Pause, Request, Statement, persist
@@ -26,7 +26,7 @@ from .work import BLOCKED, BROKEN, FORBIDDEN, Budget, Done, NotDone, Outcome, Pl
 
 VACUUM, ANALYZE = "vacuum", "analyze"
 
-_PG15, _PG18 = 150000, 180000
+_PG15, _PG16, _PG18 = 150000, 160000, 180000
 
 #: For the estimate only: what one process reads and writes on ordinary storage.
 BYTES_PER_SECOND = 50e6
@@ -77,6 +77,7 @@ class VacuumRun:
         self.login = login
         self.server = catalog_tables.settings(session.conn)
         self._read_at = 0.0
+        self._vacuumed = False
         self._holders: dict[bool, tuple[float, list[sessions.Holder]]] = {}
 
     def go(self) -> None:
@@ -204,8 +205,23 @@ class VacuumRun:
             if parents and others and self.session.version < _PG15:
                 time.sleep(_COLLECTOR_SECONDS)
             crew.run((self._one(job, plan, bool(parents)) for job, plan in others), self._answer)
+            if self._vacuumed:
+                self._update_database()
         finally:
             self.outcome.findings += crew.findings
+
+    def _update_database(self) -> None:
+        """Work out the oldest row of the database once, and not once a table: for that, all of pg_class is read."""
+        try:
+            self.session.query("VACUUM (ONLY_DATABASE_STATS)")
+        except StatementError as exc:
+            if exc.connection_lost:
+                raise
+            message = f"the age of the database was not brought up to date (VACUUM (ONLY_DATABASE_STATS)): {exc}"
+            action = "nothing: any later VACUUM, or autovacuum, does it"
+            self.outcome.findings.append(
+                Finding("postgres.vacuum.database_age", "low", self.database, message, action=action)
+            )
 
     def _answer(self, oids: t.Sequence[t.Any]) -> dict[t.Hashable, Table]:
         return {table.oid: table for table in catalog_tables.tables(self.session.conn, oids)}
@@ -231,6 +247,7 @@ class VacuumRun:
                 break
             look_again = True
         if ending.kind == DONE:
+            self._vacuumed = self._skips_database
             yield from self._prove(job, plan, ending)
         elif ending.kind == ERROR and ending.error:
             # It may be that what does not exist is not the table, but what an index's function looks for.
@@ -270,8 +287,13 @@ class VacuumRun:
         if job.need.kind == need.WRAPAROUND:
             settings.update(self._freezing(job.need.freeze_to))
         words = self.rules.options.words() + (["ANALYZE"] if job.analyze_too else [])
+        words += ["SKIP_DATABASE_STATS"] if self._skips_database else []
         how = f" ({', '.join(words)})" if words else ""
         return Statement(f"VACUUM{how} {name}", settings, _weight(plan), fresh_for=_FRESH_SECONDS)
+
+    @property
+    def _skips_database(self) -> bool:
+        return self.rules.task == VACUUM and self.session.version >= _PG16
 
     def _freezing(self, youngest: int) -> dict[str, str]:
         """Let VACUUM read every page that is not frozen, and freeze enough that the need is gone.
