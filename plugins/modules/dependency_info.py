@@ -12,8 +12,8 @@ short_description: Audit what projects depend on, for known vulnerabilities and 
 description:
   - Looks into the directories of projects for Python (files of requirements, C(uv.lock), C(poetry.lock), virtual
     environments) and Node (C(package-lock.json), C(npm-shrinkwrap.json), C(pnpm-lock.yaml), C(yarn.lock), what npm
-    installed in C(node_modules)), and tells which known vulnerabilities there are, how each came in, how long it may stay, and which newer versions there
-    are.
+    installed in C(node_modules)), and tells which known vulnerabilities there are, how each came in, how long it may
+    stay, and which newer versions there are.
   - Each package of all projects is asked for once. C(pip-audit) and C(npm audit) are the scanners; OSV adds the
     severity that C(pip-audit) does not know, and the other names of an advisory.
   - A scanner that says "nothing found" is believed only as far as its report shows that it looked. Each question holds

@@ -191,7 +191,9 @@ def test_a_reload_that_works_and_says_otherwise_is_taken_back_all_the_same(site:
     assert (result.verdict, outcome.changed) == ("failed", False)
     assert result.reason.endswith("all was undone")
     assert set(clients.seen) <= {site.first.fingerprint, new.fingerprint}
+    assert clients.failures == []
     _is_untouched(site)
+    assert site.service.loads == 3
 
 
 def test_another_chain_of_the_same_certificate_has_to_be_served_as_well(site: Site) -> None:

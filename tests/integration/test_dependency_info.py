@@ -32,6 +32,43 @@ YOUNG = (NOW - datetime.timedelta(days=2)).strftime("%Y-%m-%dT%H:%M:%S.000Z")
 CRITICAL = "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H"
 SECRET = "kanarienvogel-3f9a1c7e"  # the canary: see support.canary
 
+PNPM_LOCK = """lockfileVersion: '9.0'
+
+importers:
+
+  .:
+    dependencies:
+      express:
+        specifier: ^4.0.0
+        version: 4.0.0
+
+packages:
+
+  express@4.0.0:
+    resolution: {integrity: sha512-x}
+
+  qs@6.0.0:
+    resolution: {integrity: sha512-x}
+
+snapshots:
+
+  express@4.0.0:
+    dependencies:
+      qs: 6.0.0
+
+  qs@6.0.0: {}
+"""
+YARN_LOCK = """# yarn lockfile v1
+
+express@^4.0.0:
+  version "4.0.0"
+  dependencies:
+    qs "^6.0.0"
+
+qs@^6.0.0:
+  version "6.0.0"
+"""
+
 
 def vulnerable() -> Table:
     """Vulnerabilities of both ecosystems, each of another kind."""
@@ -265,20 +302,7 @@ def test_locks_of_pnpm_and_yarn_are_audited_by_npm(tmp_path: pathlib.Path, kind:
     project.mkdir()
     manifest = {"name": "shop", "version": "1.0.0", "dependencies": {"express": "^4.0.0"}}
     (project / "package.json").write_text(json.dumps(manifest), encoding="utf-8")
-    lock, text = {
-        "pnpm": (
-            "pnpm-lock.yaml",
-            "lockfileVersion: '9.0'\n\nimporters:\n\n  .:\n    dependencies:\n      express:\n"
-            "        specifier: ^4.0.0\n        version: 4.0.0\n\npackages:\n\n"
-            "  express@4.0.0:\n    resolution: {integrity: x}\n\n  qs@6.0.0:\n    resolution: {integrity: x}\n\n"
-            "snapshots:\n\n  express@4.0.0:\n    dependencies:\n      qs: 6.0.0\n\n  qs@6.0.0: {}\n",
-        ),
-        "yarn": (
-            "yarn.lock",
-            '# yarn lockfile v1\n\nexpress@^4.0.0:\n  version "4.0.0"\n  dependencies:\n    qs "^6.0.0"\n\n'
-            'qs@^6.0.0:\n  version "6.0.0"\n',
-        ),
-    }[kind]
+    lock, text = {"pnpm": ("pnpm-lock.yaml", PNPM_LOCK), "yarn": ("yarn.lock", YARN_LOCK)}[kind]
     (project / lock).write_text(text, encoding="utf-8")
     with Registries(vulnerable()) as registries:
         (project / ".npmrc").write_text(f"registry={registries.npm_url}\n", encoding="utf-8")

@@ -20,7 +20,7 @@ from .._core.journal import Journal, JournalError, Step, StepFailed
 from .._core.result import Finding, Result, ok_or_findings
 from .handshake import Endpoint
 from .pair import Pair, look_before_deploying, read_pair, refusals
-from .proof import Listeners
+from .proof import Listeners, name_of
 from .service import Service
 from .store import Rights, Store
 from .trust import Trust
@@ -78,6 +78,10 @@ class _Deployment:
     handshakes: int
     references: t.Mapping[str, t.Any]
     pair: Pair | None = None
+    #: A killed run left it.
+    resumed: bool = False
+    #: The service may have loaded it, in part or as a whole.
+    reloaded: bool = False
 
     @property
     def version(self) -> str:
@@ -92,10 +96,15 @@ class _Deployment:
         return self.pair.certificates if self.pair else ()
 
     def is_served(self) -> bool:
-        """Whether all listeners serve it. Where only the chain is new, not every Python can tell, so it is not."""
-        used = self.store.certificate_of(self.previous) if self.previous != self.version else None
-        if used and self.pair and used.fingerprint == self.pair.own.fingerprint:
-            return False
+        """Whether the service has loaded it, so that there is nothing to test and to reload.
+
+        After a switch it has not, even if it serves the same certificate from elsewhere, or with the chain of before.
+        """
+        if self.previous != self.version:
+            used = self.store.certificate_of(self.previous)
+            is_same = used is not None and self.pair is not None and used.fingerprint == self.pair.own.fingerprint
+            if is_same or not self.resumed:
+                return False
         return not self.listeners.problem(self.wanted)
 
     def steps(self) -> list[Step]:
@@ -149,7 +158,7 @@ class _Switch(_Part):
         store.switch(self._on.previous)
         old = store.certificate_of(self._on.previous)
         also = old.fingerprint if old else ""
-        if not listeners.difference(before, also):
+        if not self._on.reloaded and not listeners.difference(before, also):
             return
         told = ""
         try:
@@ -157,7 +166,7 @@ class _Switch(_Part):
         except ApplicationError as exc:
             told = f"; {exc}"
         # Whatever the command said, what is served decides.
-        left = listeners.wait_for_before(before, also)
+        left = listeners.wait_for_before(before, also, self._on.handshakes)
         if left:
             raise CertificateError(f"the previous pair is back in its place, but {left}{told}")
 
@@ -166,7 +175,6 @@ class _Test(_Part):
     name = "test the configuration"
 
     def is_done(self) -> bool:
-        # Who serves it has loaded it: a test of the configuration could say no more than that.
         return self._over or self._on.is_served()
 
     def do(self) -> None:
@@ -186,6 +194,10 @@ class _Reload(_Part):
         if left:
             raise CertificateError(left)
         self._over = True
+
+    def undo(self) -> None:
+        """The switch back comes after this, and has to reload: one process of several may have loaded the pair."""
+        self._on.reloaded = True
 
 
 class _Prove(_Part):
@@ -220,7 +232,8 @@ def deploy(settings: Settings, check_mode: bool, outcome: Outcome) -> Result:
             raise _Refused("failed", "; ".join(finding.message for finding in refused))
         return _Run(settings, pair, findings, outcome).run(check_mode)
     except _Refused as exc:
-        return _not_done(settings, exc.verdict, f"{exc}; nothing was touched", findings)
+        what = "nothing was touched beside what a killed run had left" if outcome.changed else "nothing was touched"
+        return _not_done(settings, exc.verdict, f"{exc}; {what}", findings)
     except (CertificateError, JournalError) as exc:
         return _not_done(settings, "failed", str(exc), findings)
     except StepFailed as exc:
@@ -259,24 +272,35 @@ class _Run:
         if check_mode:
             return self._foretell(journal.peek())
         with journal:
-            references = journal.references
-            if references is not None and references["pair"] != self._pair.version:
-                # Another pair was wanted then. It is not proved, so it goes.
-                self._outcome.changed = journal.abandon(self._with(references, None).steps())
-                references = None
-            if references is None:
-                references = self._references()
-            self._tell(references)
-            if journal.references is None and self._is_in_use(references):
-                return self._told("is in use already")
             try:
-                journal.run(self._with(references, self._pair).steps(), references)
+                if not self._run(journal):
+                    return self._told("is in use already")
             except StepFailed as exc:
                 self._outcome.changed = self._outcome.changed or not exc.undone
                 raise
             self._outcome.changed = True
         self._prune()
         return self._told("is in use now")
+
+    def _run(self, journal: Journal) -> bool:
+        """Whether anything had to be done."""
+        references, is_return = journal.references, journal.is_being_undone
+        if references is not None and references["pair"] != self._pair.version:
+            # Another pair was wanted then. It is not proved, so it goes; how far it came is not known here.
+            deployment = self._with(references, None)
+            deployment.reloaded = True
+            self._outcome.changed = journal.abandon(deployment.steps())
+            references = None
+        resumed = references is not None
+        if references is None:
+            references = self._references()
+        self._tell(references)
+        if not resumed and self._is_in_use(references):
+            return False
+        deployment = self._with(references, self._pair)
+        deployment.resumed, deployment.reloaded = resumed and not is_return, is_return
+        journal.run(deployment.steps(), references)
+        return True
 
     def _references(self) -> dict[str, t.Any]:
         """What a later process needs to go on, or back.
@@ -285,7 +309,7 @@ class _Run:
         """
         current, before = self._store.current(), self._listeners.served()
         self._refuse_older(current)
-        dead = [place for place, fingerprint in before.items() if not fingerprint]
+        dead = [name_of(each) for each in before if not each["fingerprint"]]
         if dead and current and not self._settings.accept_down:
             told = f"{', '.join(dead)} cannot be looked at, and so nobody could tell whether a way back led there"
             raise _Refused("unknown", f"{told}; start it first, or set accept_down")

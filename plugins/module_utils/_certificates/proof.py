@@ -21,8 +21,8 @@ from .x509 import Certificate
 
 _PAUSE = 0.2
 
-#: What was served before, by the address: a fingerprint, or nothing where nobody answered.
-Before = t.Dict[str, str]
+#: What was served at each address: how to look there again, and a fingerprint, or nothing where nobody answered.
+Before = t.List[t.Dict[str, t.Any]]
 
 
 class Listeners:
@@ -38,7 +38,7 @@ class Listeners:
         return look_at_all(self._endpoints, self._clients, self._pace)
 
     def served(self) -> Before:
-        return {_key(seen): seen.certificate.fingerprint if seen.certificate else "" for seen in self.look()}
+        return [_remember(seen) for seen in self.look()]
 
     def problem(self, wanted: t.Sequence[Certificate]) -> str:
         """Why these certificates are not what is served, at the first address where they are not."""
@@ -48,17 +48,25 @@ class Listeners:
         """Wait until all serve them: servers reload in their own time. The last problem when they do not."""
         return self._wait(lambda: self.problem(wanted))
 
-    def difference(self, before: t.Mapping[str, str], also: str) -> str:
+    def difference(self, before: Before, also: str) -> str:
         """Why it is not served what was served before, or the certificate with the fingerprint `also`."""
-        now = self.served()
-        for place, fingerprint in before.items():
-            # Nobody answered there before, or the name has lost this address: that is not our doing.
-            if fingerprint and place in now and now[place] not in (fingerprint, also):
-                return f"{place} serves another certificate than before" if now[place] else f"{place} does not answer"
+        # Where nobody answered before, nobody has to now.
+        answered = [each for each in before if each["fingerprint"]]
+        looks = look_at_all([_recall(each) for each in answered], self._clients, self._pace)
+        for seen, then in zip(looks, answered):
+            if seen.certificate is None:
+                return f"{seen.subject} does not answer: {seen.reason}"
+            if seen.certificate.fingerprint not in (then["fingerprint"], also):
+                return f"{seen.subject} serves another certificate than before"
         return ""
 
-    def wait_for_before(self, before: t.Mapping[str, str], also: str) -> str:
-        return self._wait(lambda: self.difference(before, also))
+    def wait_for_before(self, before: Before, also: str, handshakes: int) -> str:
+        """Wait until it is served what was, so many times in a row. The last difference when it is not."""
+
+        def difference() -> str:
+            return next(filter(None, (self.difference(before, also) for _ in range(handshakes))), "")
+
+        return self._wait(difference)
 
     def _wait(self, problem: t.Callable[[], str]) -> str:
         deadline = time.monotonic() + self._patience
@@ -69,8 +77,21 @@ class Listeners:
             time.sleep(_PAUSE)
 
 
-def _key(seen: Look) -> str:
-    return f"{seen.endpoint.at(seen.address)}, {seen.endpoint.server_name}"
+def _remember(seen: Look) -> dict[str, t.Any]:
+    endpoint = seen.endpoint
+    about = {"host": endpoint.host, "port": endpoint.port, "server_name": endpoint.server_name}
+    fingerprint = seen.certificate.fingerprint if seen.certificate else ""
+    return {**about, "starttls": endpoint.starttls, "address": seen.address, "fingerprint": fingerprint}
+
+
+def _recall(then: t.Mapping[str, t.Any]) -> Endpoint:
+    """The very address, whatever the name leads to by now."""
+    address = (then["address"],)
+    return Endpoint(then["host"], then["port"], address, then["server_name"], then["starttls"])
+
+
+def name_of(then: t.Mapping[str, t.Any]) -> str:
+    return _recall(then).at(then["address"])
 
 
 def _problem(seen: Look, wanted: t.Sequence[Certificate]) -> str:

@@ -31,48 +31,57 @@ def read(text: str) -> Tree:
 
     :raises YamlError: naming the first line that cannot be read.
     """
-    root: Tree = {}
-    #: Where we are: how deep each mapping is written, and the mapping. One that is announced has no depth yet.
-    stack: list[tuple[int, Tree]] = [(0, root)]
-    announced: tuple[int, Tree] | None = None
-    folded_below = -1
+    reader = _Reader()
     for number, line in enumerate(text.splitlines(), 1):
         bare = line.strip()
-        if not bare or bare.startswith("#"):
-            continue
-        depth = len(line) - len(line.lstrip(" "))
+        if bare and not bare.startswith("#"):
+            reader.take(number, len(line) - len(line.lstrip(" ")), bare, line)
+    return reader.root
+
+
+class _Reader:
+    def __init__(self) -> None:
+        self.root: Tree = {}
+        #: Where we are: how deep each mapping is written, and the mapping. One that is announced has no depth yet.
+        self._stack: list[tuple[int, Tree]] = [(0, self.root)]
+        self._announced: tuple[int, Tree] | None = None
+        self._folded_below = -1
+
+    def take(self, number: int, depth: int, bare: str, line: str) -> None:
         if line[depth] == "\t":
             raise YamlError(f"line {number} begins with a tab")
-        if folded_below >= 0 and depth > folded_below:
-            continue
-        folded_below = -1
-        if (announced is not None and depth > announced[0]) or (
-            announced is not None and bare.startswith("- ") and depth == announced[0]
-        ):
-            stack.append((depth, announced[1]))
-        announced = None
-        while stack[-1][0] > depth and len(stack) > 1:
-            stack.pop()
-        if stack[-1][0] != depth or len(stack) > _MOST_DEPTH:
-            raise YamlError(f"line {number} is not as deep as any before it")
+        if depth > self._folded_below >= 0:
+            return
+        self._folded_below = -1
+        self._go_to(number, depth, bare.startswith("- "))
         if bare.startswith("- "):
-            stack[-1][1].setdefault("-", []).append(_word(bare[2:].strip()))
-            continue
-        if len(stack) > 1 and "-" in stack[-1][1]:
+            self._stack[-1][1].setdefault("-", []).append(_word(bare[2:].strip()))
+            return
+        if len(self._stack) > 1 and "-" in self._stack[-1][1]:
             # A list may be written as deep as its name.
-            stack.pop()
-        key, value = _split(bare, number)
-        mapping = stack[-1][1]
+            self._stack.pop()
+        self._put(number, depth, *_split(bare, number))
+
+    def _go_to(self, number: int, depth: int, is_item: bool) -> None:
+        announced, self._announced = self._announced, None
+        if announced is not None and (depth > announced[0] or (is_item and depth == announced[0])):
+            self._stack.append((depth, announced[1]))
+        while self._stack[-1][0] > depth and len(self._stack) > 1:
+            self._stack.pop()
+        if self._stack[-1][0] != depth or len(self._stack) > _MOST_DEPTH:
+            raise YamlError(f"line {number} is not as deep as any before it")
+
+    def _put(self, number: int, depth: int, key: str, value: str) -> None:
+        mapping = self._stack[-1][1]
         if key in mapping:
             raise YamlError(f"line {number} has {key!r} for the second time")
         if value in _FOLDED:
-            folded_below, mapping[key] = depth, ""
+            self._folded_below, mapping[key] = depth, ""
         elif value:
             mapping[key] = {} if value == "{}" else _word(value)
         else:
             mapping[key] = {}
-            announced = (depth, mapping[key])
-    return root
+            self._announced = (depth, mapping[key])
 
 
 def _split(bare: str, number: int) -> tuple[str, str]:
