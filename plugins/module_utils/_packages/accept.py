@@ -115,8 +115,8 @@ def _day(where: str, value: t.Any) -> datetime.date:
         raise InputError(right)
     try:
         return datetime.date(*(int(part) for part in match.groups()))
-    except ValueError as exc:
-        raise InputError(f"{right} ({exc})") from None
+    except ValueError:
+        raise InputError(f"{right} (there is no such day)") from None
 
 
 def acceptance(entries: t.Iterable[Entry], subject: Subject, today: datetime.date) -> tuple[Entry | None, Entry | None]:

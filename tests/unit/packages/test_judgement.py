@@ -104,7 +104,7 @@ def test_an_entry_for_something_else_is_not_unused_here(scope: dict[str, str]) -
     ("given", "words"),
     [
         ({"until": "31.12.2026"}, ["entry 1", "until", "'31.12.2026'", "2027-01-31"]),
-        ({"until": "2026-02-30"}, ["until", "day is out of range"]),
+        ({"until": "2026-02-30"}, ["until", "2026-02-30", "no such day"]),
         ({"until": None}, ["until", "'None'"]),
         ({"owner": " "}, ["owner", "' '", "not empty"]),
         ({"reason": ""}, ["reason"]),
