@@ -5,7 +5,7 @@ from __future__ import annotations
 
 
 class ModuleDocFragment:
-    """Documentation of STORE_ARGUMENTS in plugins/module_utils/_secrets/arguments.py."""
+    """Documentation of the arguments in plugins/module_utils/_secrets/arguments.py."""
 
     DOCUMENTATION = r"""
 options:
@@ -88,4 +88,72 @@ options:
         description: For V(vault) and V(aws), how many seconds an answer may take, from 1 to 3600.
         type: int
         default: 20
+"""
+
+    CONSUMERS = r"""
+options:
+  consumers:
+    description: Who has the secret, beside those who read the store each time they need it.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      name:
+        description: A name for people.
+        type: str
+        required: true
+      files:
+        description: Files that hold it. They have to exist; owner, mode and extended attributes stay as they are.
+        type: list
+        elements: dict
+        default: []
+        suboptions:
+          path:
+            description: Absolute path.
+            type: path
+            required: true
+          kind:
+            description: V(text) is replaced as a whole, in V(env) the variables of O(consumers[].files[].values), in
+              V(userlist) (of PgBouncer) the line of the user.
+            type: str
+            required: true
+            choices: [text, env, userlist]
+          content:
+            description:
+              - What is written, with fields of the secret in braces. Braces around anything else are left alone.
+              - For passwords, fields are what the secret has, such as C({username}) and C({password}), and
+                C({password_url}), the password as in an URL, and C({verifier}), what PostgreSQL keeps of it. Empty
+                means C({password}) for V(text), and C({verifier}) for V(userlist).
+              - For keys, fields are C({algorithm}), C({signing_kid}), C({signing_key}), and C({jwks}) with ES256, or
+                C({secrets}), a JSON list with the one that signs first, and C({secrets_by_kid}) with HS256.
+            type: str
+            default: ''
+          values:
+            description: For V(env), variables and what each is to be, with fields in braces.
+            type: dict
+            default: {}
+      commands:
+        description: Commands that have it taken up, each a list of words. No shell reads them.
+        type: list
+        elements: list
+        default: []
+      probe:
+        description: A command, as words, that ends with status 0 when the new password is used. Tried again until it
+          does or O(consumers[].timeout) is over.
+        type: list
+        elements: str
+        default: []
+      prove_sessions:
+        description: For passwords, whether a session of the new one, begun since the reload, has to be seen in the
+          database.
+        type: bool
+        default: false
+      application_name:
+        description: The C(application_name) that those sessions have. Empty means any.
+        type: str
+        default: ''
+      timeout:
+        description: How long each of its commands, and the proof, may take.
+        type: str
+        default: 1m
 """

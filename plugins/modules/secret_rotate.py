@@ -112,7 +112,8 @@ options:
     type: int
     default: 40
   observe_for:
-    description: How long the application is watched before the old password is closed. V(0s) means one look.
+    description: How long the application is watched before the old password is closed. With two O(users), this has to
+      be as long as anybody may go on with a password that he has read, before he logs in with it (a cache).
     type: str
     default: 10s
   observe_timeout:
@@ -134,68 +135,9 @@ options:
       - Empty means C(secrets) beside the records, which is C(/var/lib/steward/secrets) for root.
     type: path
     default: ''
-  consumers:
-    description: Who has the password, beside those who read the store each time they log in.
-    type: list
-    elements: dict
-    default: []
-    suboptions:
-      name:
-        description: A name for people.
-        type: str
-        required: true
-      files:
-        description: Files that hold it. They have to exist; owner, mode and extended attributes stay as they are.
-        type: list
-        elements: dict
-        default: []
-        suboptions:
-          path:
-            description: Absolute path.
-            type: path
-            required: true
-          kind:
-            description: V(text) is replaced as a whole, in V(env) the variables of O(consumers[].files[].values), in
-              V(userlist) (of PgBouncer) the line of the user.
-            type: str
-            required: true
-            choices: [text, env, userlist]
-          content:
-            description:
-              - What is written, with fields of the secret in braces such as C({username}) and C({password});
-                C({password_url}) is the password as in an URL, C({verifier}) what PostgreSQL keeps of it.
-              - Empty means C({password}) for V(text), and C({verifier}) for V(userlist).
-            type: str
-            default: ''
-          values:
-            description: For V(env), variables and what each is to be, with fields in braces.
-            type: dict
-            default: {}
-      commands:
-        description: Commands that have it taken up, each a list of words. No shell reads them.
-        type: list
-        elements: list
-        default: []
-      probe:
-        description: A command, as words, that ends with status 0 when the new password is used. Tried again until it
-          does or O(consumers[].timeout) is over.
-        type: list
-        elements: str
-        default: []
-      prove_sessions:
-        description: Whether a session of the new password, begun since the reload, has to be seen in the database.
-        type: bool
-        default: false
-      application_name:
-        description: The C(application_name) that those sessions have. Empty means any.
-        type: str
-        default: ''
-      timeout:
-        description: How long each of its commands, and the proof, may take.
-        type: str
-        default: 1m
 extends_documentation_fragment:
   - steward.maintenance._secrets
+  - steward.maintenance._secrets.consumers
   - steward.maintenance._postgres
   - steward.maintenance._application.health
   - steward.maintenance._attributes
@@ -219,6 +161,7 @@ notes:
   - Only clients that know SCRAM-SHA-256 can log in afterwards.
 seealso:
   - module: steward.maintenance.secret_info
+  - module: steward.maintenance.secret_rotate_jwt
 author:
   - The steward.maintenance authors (@steward)
 """
@@ -345,6 +288,8 @@ from ansible_collections.steward.maintenance.plugins.module_utils._postgres.rota
     database_settings_from,
 )
 from ansible_collections.steward.maintenance.plugins.module_utils._secrets.arguments import (
+    CONSUMERS_ARGUMENT,
+    NEED_ARGUMENTS,
     ROTATION_ARGUMENTS,
     STORE_ARGUMENTS,
     consumers_from,
@@ -363,7 +308,9 @@ def main() -> None:
         argument_spec=dict(
             LOGIN_ARGUMENTS,
             **STORE_ARGUMENTS,
+            **NEED_ARGUMENTS,
             **ROTATION_ARGUMENTS,
+            **CONSUMERS_ARGUMENT,
             **ROLE_ARGUMENTS,
             **HEALTH_ARGUMENTS,
         ),

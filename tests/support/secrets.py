@@ -166,7 +166,7 @@ class Shop:
         child = os.fork()
         if child == 0:
             try:
-                _kill_at(point) if isinstance(point, str) else kill_at_call(point)
+                kill_at_line(point) if isinstance(point, str) else kill_at_call(point)
                 result, _outcome = self.rotate(**need)
                 os._exit(0 if result.verdict in ("ok", "findings") else 3)
             except BaseException:  # noqa: BLE001 - reported by its exit status
@@ -200,7 +200,7 @@ def kill_at_call(number: int) -> None:
     os.fsync, os.rename = counted(os.fsync), counted(os.rename)
 
 
-def _kill_at(point: str) -> None:
+def kill_at_line(point: str) -> None:
     when, wanted = point[0], point[1:]
     append = Journal._append
 

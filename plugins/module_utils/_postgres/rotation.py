@@ -302,6 +302,11 @@ class DatabasePassword:
         quoted = urllib.parse.quote(secret.password, safe="")
         return {**plain, "password_url": quoted, "verifier": self._verifier(secret)}
 
+    def hidden(self, secret: HasSecret) -> t.AbstractSet[str]:
+        """What of it must not be in anything that is told."""
+        fields = self.fields(secret)
+        return {fields[name] for name in ("password", "password_url", "verifier") if fields.get(name)}
+
     def _verifier(self, secret: HasSecret) -> str:
         return verifier(secret.password, salt_of(secret.version, secret.username))
 

@@ -56,19 +56,27 @@ STORE_ARGUMENTS: dict[str, dict[str, t.Any]] = {
     },
 }
 
-#: Documented by the module secret_rotate.
-ROTATION_ARGUMENTS: dict[str, dict[str, t.Any]] = {
+#: Documented by the modules that rotate.
+NEED_ARGUMENTS: dict[str, dict[str, t.Any]] = {
     "name": {"type": "str", "required": True},
     "period": {"type": "str", "default": "90d"},
     "rotate_after_percent": {"type": "int", "default": 80},
     "force": {"type": "bool", "default": False},
+    "state_dir": {"type": "path", "default": ""},
+}
+
+#: Documented by the module secret_rotate.
+ROTATION_ARGUMENTS: dict[str, dict[str, t.Any]] = {
     "present_user": {"type": "str", "default": ""},
     "present_password": {"type": "str", "default": "", "no_log": True},
     "password_length": {"type": "int", "default": 40, "no_log": False},  # a number
     "observe_for": {"type": "str", "default": "10s"},
     "observe_timeout": {"type": "str", "default": "5m"},
     "old_sessions": {"type": "str", "choices": [AUTO, WAIT, KEEP, END], "default": AUTO},
-    "state_dir": {"type": "path", "default": ""},
+}
+
+#: Documented by the fragment ``steward.maintenance._secrets.consumers``.
+CONSUMERS_ARGUMENT: dict[str, dict[str, t.Any]] = {
     "consumers": {
         "type": "list",
         "elements": "dict",
@@ -171,22 +179,30 @@ def watched_from(params: t.Mapping[str, t.Any]) -> list[Watched]:
     if double:
         raise InputError(f"secrets: {double!r} is there twice")
     return [
-        Watched(entry["name"], store_from(params["store"], entry["name"]), _seconds("secrets.period", entry["period"]))
+        Watched(
+            entry["name"], store_from(params["store"], entry["name"]), seconds_from("secrets.period", entry["period"])
+        )
         for entry in params["secrets"]
     ]
 
 
 def need_from(params: t.Mapping[str, t.Any]) -> Need:
     """:raises InputError: naming the option, the value and what would be right."""
-    percent = params["rotate_after_percent"]
-    if not 1 <= percent <= 100:
-        raise InputError(f"rotate_after_percent is {percent}: it must be between 1 and 100")
+    percent = percent_from(params)
     present = None
     if params["present_password"]:
         if not params["present_user"]:
             raise InputError("present_password is given without present_user: whose password is it?")
         present = (params["present_user"], params["present_password"])
-    return Need(_seconds("period", params["period"]), percent, params["force"], present)
+    return Need(seconds_from("period", params["period"]), percent, params["force"], present)
+
+
+def percent_from(params: t.Mapping[str, t.Any]) -> int:
+    """:raises InputError: naming the value and what would be right."""
+    percent = int(params["rotate_after_percent"])
+    if not 1 <= percent <= 100:
+        raise InputError(f"rotate_after_percent is {percent}: it must be between 1 and 100")
+    return percent
 
 
 def policy_from(params: t.Mapping[str, t.Any], overlaps: bool) -> Policy:
@@ -204,8 +220,8 @@ def policy_from(params: t.Mapping[str, t.Any], overlaps: bool) -> Policy:
         sessions = WAIT if overlaps else KEEP
     return Policy(
         password_length=length,
-        observe_for=_seconds_or_none("observe_for", params["observe_for"]),
-        observe_timeout=_seconds_or_none("observe_timeout", params["observe_timeout"]),
+        observe_for=seconds_or_none("observe_for", params["observe_for"]),
+        observe_timeout=seconds_or_none("observe_timeout", params["observe_timeout"]),
         old_sessions=sessions,
     )
 
@@ -233,7 +249,7 @@ def _consumer(entry: t.Mapping[str, t.Any]) -> Consumer:
     if entry["application_name"] and not sessions:
         raise InputError(f"{where} has application_name without prove_sessions")
     files = tuple(_placed(f"{where}: files", placed) for placed in entry["files"])
-    timeout = _seconds(f"{where}: timeout", entry["timeout"])
+    timeout = seconds_from(f"{where}: timeout", entry["timeout"])
     return Consumer(entry["name"], files, commands, probe, sessions, entry["application_name"], timeout)
 
 
@@ -260,15 +276,17 @@ def _argv(where: str, argv: t.Any) -> t.Sequence[str]:
     return argv
 
 
-def _seconds(option: str, text: str) -> int:
+def seconds_from(option: str, text: str) -> int:
+    """:raises InputError: naming the option, the value and what would be right."""
     try:
         return parse_duration(text)
     except InputError as exc:
         raise InputError(f"{option}: {exc}") from None
 
 
-def _seconds_or_none(option: str, text: str) -> int:
-    return 0 if text in ("0", "0s") else _seconds(option, text)
+def seconds_or_none(option: str, text: str) -> int:
+    """As L{seconds_from}, with "0s" for no time at all."""
+    return 0 if text in ("0", "0s") else seconds_from(option, text)
 
 
 def state_directory(given: str) -> str:

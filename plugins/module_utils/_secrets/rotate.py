@@ -20,7 +20,7 @@ from .._core.suggest import InputError
 from . import store as stores
 from .ages import age_of
 from .placing import PlacingError
-from .steps import NAMES, Rotation, StaysOpen, StillInUse, Target, hidden_of
+from .steps import NAMES, Rotation, StaysOpen, StillInUse, Target
 from .store import CURRENT, PENDING, Secret, StoreError, Version
 from .work import Busy, Outcome, Stopped, Work
 
@@ -124,7 +124,7 @@ class _Run:
     def _current(self) -> Secret | None:
         current = self.store.read(CURRENT)
         if current:
-            self._hidden |= hidden_of(self.target, current)
+            self._hidden |= self.target.hidden(current)
             for name in ("username", "password"):
                 if not isinstance(current.value.get(name), str) or not current.value[name]:
                     raise Stopped(f"the current version of {self.store.place} has no {name}")
@@ -141,7 +141,7 @@ class _Run:
         user, password = present
         token = stores.new_token()
         secret = Secret(token, {"username": user, "password": password})
-        self._hidden |= hidden_of(self.target, secret)
+        self._hidden |= self.target.hidden(secret)
         if not self.target.fits(secret):
             raise InputError(f"present_user is {user!r}: it is none of the users of this secret")
         if not self.target.opens(secret):
@@ -163,7 +163,7 @@ class _Run:
             return ""
         secret = self.store.read_version(pending.id)
         if secret:
-            self._hidden |= hidden_of(self.target, secret)
+            self._hidden |= self.target.hidden(secret)
         if secret and not (self.target.fits(secret) and self._fits_strategy(secret, current)):
             raise Stopped(
                 f"version {pending.id} of {self.store.place} is pending, and one of {secret.username!r}, which this"

@@ -77,6 +77,9 @@ class Target(t.Protocol):
 
     def fields(self, secret: Secret) -> dict[str, str]: ...
 
+    def hidden(self, secret: Secret) -> t.AbstractSet[str]:
+        """What of it must not be in anything that is told."""
+
 
 class StaysOpen(JournalError):
     """The rotation goes on with the next run.
@@ -154,7 +157,7 @@ class Rotation:
         secret = self._known.get(version) or self.store.read_version(version)
         if secret:
             self._known[version] = secret
-            self.hidden |= hidden_of(self.target, secret)
+            self.hidden |= self.target.hidden(secret)
         return secret
 
     def uses(self) -> list[str]:
@@ -166,12 +169,6 @@ class Rotation:
 
     def steps(self) -> list[Step]:
         return [kind(self) for kind in (Create, Set, Test, Finish, Reload, Observe, Retire)]
-
-
-def hidden_of(target: Target, secret: Secret) -> set[str]:
-    """The password, and what is made of it."""
-    fields = target.fields(secret)
-    return {fields[name] for name in ("password", "password_url", "verifier") if fields.get(name)}
 
 
 class _Step:
@@ -275,12 +272,16 @@ class Reload(_Step):
         rotation = self.rotation
         if not rotation.consumers and not rotation.health.asks:
             return True
-        fields = rotation.target.fields(rotation.new())
+        fields = rotation.target.fields(self._secret())
         return self._proved and all(consumer.has_files(fields) for consumer in rotation.consumers)
+
+    def _secret(self) -> Secret:
+        """What the consumers are given."""
+        return self.rotation.new()
 
     def do(self) -> None:
         rotation = self.rotation
-        fields = rotation.target.fields(rotation.new())
+        fields = rotation.target.fields(self._secret())
         for consumer in rotation.consumers:
             rotation.written += consumer.give(fields)
         for consumer in rotation.consumers:
