@@ -18,18 +18,17 @@ from .places import ROOT
 _TELLING = ("--color=no", "--durations=15")
 _PYTEST = ("python", "-m", "pytest", "-p", "no:cacheprovider", *_TELLING)
 #: The logic that is sent to managed hosts, whose Python may be older than the controller's.
+_HOST_DOMAINS = ("backup", "certificates", "configuration", "files", "logs", "packages", "postgres", "s3", "secrets")
 _HOST_UNITS = (
-    *(
-        f"tests/unit/{domain}"
-        for domain in "core postgres backup certificates configuration files logs packages s3 secrets".split()
-    ),
+    "tests/unit/core",
+    *(f"tests/unit/{domain}" for domain in _HOST_DOMAINS),
     # Debian 11 has nothing that reads TOML; that this is told, and what is read elsewhere, is tested on the host.
     "--ignore=tests/unit/packages/test_toml_locks.py",
 )
 #: Tests of one module's judgement; that each module runs under a core is seen in the other files.
 _LOGIC_ALONE = (
     r"test_(postgres_(bloat|collation|crew|reindex_|review_|vacuum_)|benchmarks|backup_|restore(_tables|_rights)?\.py"
-    r"|cycle_rules|certificate_deploy|secret_(jwt|logins|rotation))"
+    r"|cycle_rules|certificate_deploy|secret_(jwt|logins))"
 )
 #: Backups: these on the host, and what depends on a version's programs on the oldest and the newest version as well.
 _BACKUPS = r"test_(backup|offsite|files|physical|drill|restore|canary_(offsite|files)|postgres_restore)"
