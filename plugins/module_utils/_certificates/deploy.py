@@ -209,10 +209,9 @@ class _Prove(_Part):
         return self._over
 
     def do(self) -> None:
-        for _ in range(self._on.handshakes):
-            problem = self._on.listeners.problem(self._on.wanted)
-            if problem:
-                raise CertificateError(problem)
+        problem = self._on.listeners.wait_for(self._on.wanted, self._on.handshakes)
+        if problem:
+            raise CertificateError(problem)
         self._over = True
 
 

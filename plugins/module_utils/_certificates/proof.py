@@ -44,9 +44,12 @@ class Listeners:
         """Why these certificates are not what is served, at the first address where they are not."""
         return next(filter(None, (_problem(seen, wanted) for seen in self.look())), "")
 
-    def wait_for(self, wanted: t.Sequence[Certificate]) -> str:
-        """Wait until all serve them: servers reload in their own time. The last problem when they do not."""
-        return self._wait(lambda: self.problem(wanted))
+    def wait_for(self, wanted: t.Sequence[Certificate], handshakes: int = 1) -> str:
+        """Wait until all serve them, so many times in a row. The last problem when they do not.
+
+        Servers reload in their own time: for a moment, old and new processes of nginx accept connections side by side.
+        """
+        return self._wait(lambda: next(filter(None, (self.problem(wanted) for _ in range(handshakes))), ""))
 
     def difference(self, before: Before, also: str) -> str:
         """Why it is not served what was served before, or the certificate with the fingerprint `also`."""
