@@ -53,7 +53,7 @@ class _Crew:
             self._add((number, ""))
         # How many addresses there are, only the looking tells.
         jobs = min(self._pace.jobs, _ADDRESSES * len(self._endpoints))
-        for _ in range(jobs):
+        for _number in range(jobs):
             threading.Thread(target=self._work, daemon=True).start()
         with self._change:
             while self._open and time.monotonic() < until:
@@ -63,7 +63,7 @@ class _Crew:
                 self._looks[task] = unlooked(self._endpoints[task[0]], task[1], over)
             self._open.clear()
             found = dict(self._looks)
-        for _ in range(jobs):
+        for _number in range(jobs):
             self._tasks.put(_NOTHING)
         return [found[task] for task in sorted(found)]
 

@@ -86,7 +86,7 @@ class _Gathered:
             "reason": seen.reason,
             "trusted": seen.is_trusted,
             "certificates": [_describe(each, self._rules.now) for each in seen.certificates],
-            "key_matches": not any(kind != "exposed" for kind, _ in seen.key_problems)
+            "key_matches": not any(kind != "exposed" for kind, _words in seen.key_problems)
             if seen.file.key and own
             else None,
         }

@@ -49,7 +49,7 @@ class Listeners:
 
         Servers reload in their own time: for a moment, old and new processes of nginx accept connections side by side.
         """
-        return self._wait(lambda: next(filter(None, (self.problem(wanted) for _ in range(handshakes))), ""))
+        return self._wait(lambda: next(filter(None, (self.problem(wanted) for _number in range(handshakes))), ""))
 
     def difference(self, before: Before, also: str) -> str:
         """Why it is not served what was served before, or the certificate with the fingerprint `also`."""
@@ -67,7 +67,7 @@ class Listeners:
         """Wait until it is served what was, so many times in a row. The last difference when it is not."""
 
         def difference() -> str:
-            return next(filter(None, (self.difference(before, also) for _ in range(handshakes))), "")
+            return next(filter(None, (self.difference(before, also) for _number in range(handshakes))), "")
 
         return self._wait(difference)
 

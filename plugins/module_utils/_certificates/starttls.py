@@ -52,7 +52,7 @@ class Conversation:
             if len(self._buffer) > _LONGEST_LINE:
                 raise NoTls("it sent a line without an end")
             self._buffer += self._receive()
-        line, _, self._buffer = self._buffer.partition(b"\n")
+        line, _end, self._buffer = self._buffer.partition(b"\n")
         return line.rstrip(b"\r").decode("utf-8", "replace")
 
     def exactly(self, count: int) -> bytes:
@@ -105,7 +105,7 @@ def _smtp(conversation: Conversation) -> None:
 def _reply(conversation: Conversation) -> list[str]:
     """The lines of one answer: all but the last have a dash behind the code (RFC 5321, 4.2.1)."""
     lines = []
-    for _ in range(_MOST_LINES):
+    for _number in range(_MOST_LINES):
         lines.append(conversation.line())
         if lines[-1][3:4] != "-":
             return lines
@@ -122,7 +122,7 @@ def _imap(conversation: Conversation) -> None:
     if not greeting.upper().startswith("* OK"):
         raise NoTls(f"it greeted with {greeting[:80]!r}")
     conversation.send(b"a1 STARTTLS\r\n")
-    for _ in range(_MOST_LINES):
+    for _number in range(_MOST_LINES):
         line = conversation.line()
         if line.lower().startswith("a1 "):
             if not line.upper().startswith("A1 OK"):

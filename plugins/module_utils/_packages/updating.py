@@ -60,7 +60,7 @@ class Updates:
             self._collect_pypi(seen)
         if NPM in self._settings.places.ecosystems:
             self._collect_npm(seen)
-        pypi = [(listing, one.latest) for one, (listing, _) in self._entries.items() if one.ecosystem == PYPI]
+        pypi = [(listing, one.latest) for one, (listing, _reason) in self._entries.items() if one.ecosystem == PYPI]
         links = iter(Index(self._http, self._settings.jobs).links(pypi))
         found = []
         for candidate, (listing, projects) in self._entries.items():
