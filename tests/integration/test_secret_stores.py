@@ -17,8 +17,8 @@ from support.secret_aws import aws_store
 from support.secret_kv import TOKEN, KvServer
 from support.secrets import age_key, files_store, stages
 
+from ansible_collections.steward.maintenance.plugins.module_utils._core.sealing import check_recipients
 from ansible_collections.steward.maintenance.plugins.module_utils._core.suggest import InputError
-from ansible_collections.steward.maintenance.plugins.module_utils._secrets.sealing import check_recipients
 from ansible_collections.steward.maintenance.plugins.module_utils._secrets.store import (
     PendingElsewhere,
     Store,

@@ -14,13 +14,13 @@ import typing as t
 
 from .._core.clock import parse_time
 from .._core.durations import parse_duration
+from .._core.sealing import check_recipients
 from .._core.suggest import InputError
 from . import backup, restore
 from .contents import Policy
 from .filtering import PATTERNS
 from .git import remote_from
 from .repository import Author
-from .sealing import check_recipients
 
 #: Documented by the fragment ``steward.maintenance._configuration``.
 PLACE_ARGUMENTS: dict[str, dict[str, t.Any]] = {

@@ -17,13 +17,13 @@ import typing as t
 from .._core.locks import Busy, held
 from .._core.records import default_path
 from .._core.result import Finding, Result, ok_or_findings
+from .._core.sealing import SealError
 from .._core.suggest import InputError
 from .contents import MANIFEST, Contents, ManifestError, Policy, assemble
 from .filtering import Secrets, load_key
 from .git import GitError, Remote
 from .looking import DIRECTORY, Seen, look, shown
 from .repository import Author, Change, Moved, Repository
-from .sealing import SealError
 from .telling import diff_of, sealed_names, told
 
 _ATTEMPTS = 5

@@ -19,9 +19,9 @@ import dataclasses
 import json
 import typing as t
 
+from .._core.sealing import SUFFIX, seal
 from .filtering import Secrets, why_secret
 from .looking import FILE, LINK, Entry, Seen, matches
-from .sealing import SUFFIX, seal
 
 MANIFEST = ".steward-manifest.json"
 

@@ -21,13 +21,13 @@ from .._core.clock import stamp, utc_now, write_time
 from .._core.files import sync_directory, write_all
 from .._core.locks import Busy, held
 from .._core.result import Finding, Result, ok_or_findings
+from .._core.sealing import SealError, unseal
 from .._core.suggest import InputError, refuse_unknown
 from .backup import Place
 from .contents import Manifest, ManifestError, stored_name
 from .git import GitError
 from .looking import DIRECTORY, LINK, is_below, shown
 from .repository import Repository
-from .sealing import SealError, unseal
 
 #: The ending of a file in which lines with secrets are not what they were.
 FILTERED = ".filtered"

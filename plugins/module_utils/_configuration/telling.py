@@ -11,10 +11,10 @@ from __future__ import annotations
 import difflib
 import typing as t
 
+from .._core.sealing import SUFFIX
 from .contents import MANIFEST
 from .looking import shown
 from .repository import Change
-from .sealing import SUFFIX
 
 _LONGEST = 20_000
 _MOST_NAMED = 5

@@ -18,6 +18,7 @@ import typing as t
 
 from .._core.clock import stamp, utc_now, write_time
 from .._core.result import Finding
+from .._core.sealing import SUFFIX as ENCRYPTED
 from .._core.version import COLLECTION_VERSION
 from . import contents
 from .backup_plan import Planned
@@ -26,7 +27,6 @@ from .backup_sets import FORMAT, FORMAT_OF_WRAPPED, PARTIAL, write_manifest
 from .connection import Login, PostgresError, connect, query
 from .dump import DatabaseGone, Tools, directory_name, dump_database
 from .durable import files_below, flush, flush_tree, give_to_owner_of, remove_tree, sha256_of
-from .encryption import SUFFIX as ENCRYPTED
 from .globals import globals_of
 from .halt import Halt, Halted
 from .server_settings import server_settings

@@ -16,9 +16,9 @@ import os
 import subprocess
 import typing as t
 
+from .._core.sealing import SUFFIX as ENCRYPTED
 from .compression import SUFFIX as COMPRESSED
 from .compression import Compression, DirectoryCompressor
-from .encryption import SUFFIX as ENCRYPTED
 from .encryption import Seal
 from .pipeline import Pipeline
 from .processes import spawn, stop, wait

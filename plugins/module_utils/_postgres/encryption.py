@@ -18,16 +18,12 @@ import re
 import shutil
 import typing as t
 
+from .._core.sealing import check_recipients
 from .._core.suggest import InputError
 from .connection import PostgresError
 from .pipeline import in_memory, run_pipeline
 from .processes import ProgramFailed, output_of, run
 
-SUFFIX = ".age"
-
-_RIGHT = "give public keys, which begin with age1, ssh-ed25519 or ssh-rsa"
-_PUBLIC = re.compile(r"age1[0-9a-z]{20,}|ssh-(?:ed25519|rsa) [A-Za-z0-9+/=]{20,}(?: [^\n\r\0]*)?")
-_PRIVATE = re.compile(r"AGE-(?:SECRET-KEY|PLUGIN)-|-----BEGIN|PRIVATE\s+KEY|^b3BlbnNzaC1rZXk", re.IGNORECASE)
 _SHOWN = 16
 
 # What age says when the file is to blame. All else is said of the key, or of this host.
@@ -89,19 +85,6 @@ class Key:
         if any(words in str(exc) for words in _SPOILT_FILE):
             return exc
         return NoKey(f"the private key in {self.identity_file} does not open it: {exc}")
-
-
-def check_recipients(recipients: t.Sequence[str]) -> None:
-    """:raises InputError: naming the place of what is no public key; a private key is never shown."""
-    for number, recipient in enumerate(recipients, 1):
-        where = f"recipients: entry {number}"
-        if _PRIVATE.search(recipient):
-            raise InputError(f"{where} is a private key (which is not shown here): {_RIGHT}")
-        if not _PUBLIC.fullmatch(recipient):
-            raise InputError(f"{where} begins with {recipient[:_SHOWN]!r}: {_RIGHT}")
-    doubled = {recipient for recipient in recipients if recipients.count(recipient) > 1}
-    if doubled:
-        raise InputError(f"recipients: entry {min(recipients.index(one) for one in doubled) + 1} is there twice")
 
 
 def find_seal(recipients: t.Sequence[str]) -> Seal | None:

@@ -13,10 +13,11 @@ import os
 import typing as t
 
 from .._core.result import Finding
+from .._core.sealing import SUFFIX
 from . import contents
 from .backup_sets import BackupSet
 from .connection import Login, PostgresError, connect, query, quote
-from .encryption import SUFFIX, Key
+from .encryption import Key
 from .globals import replay, replay_globals
 from .processes import client_environment, connection_string, run
 from .scratch import ScratchServer

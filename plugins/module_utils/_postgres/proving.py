@@ -12,12 +12,13 @@ import os
 import time
 import typing as t
 
+from .._core.sealing import SUFFIX
 from .backup_plan import require_space
 from .backup_sets import BackupSet, damaged_files
 from .backup_writing import GLOBALS
 from .binaries import find_binary
 from .connection import PostgresError
-from .encryption import SUFFIX, Key, NoKey, find_key
+from .encryption import Key, NoKey, find_key
 from .processes import ProgramFailed, account_for, give_way_at_the_disk
 from .proofs import Compared, Refuted, compare_database, restore_database, restore_globals
 from .scratch import ScratchServer, Serving, private_space, remove_leftovers, scratch_server

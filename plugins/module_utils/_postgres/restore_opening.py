@@ -13,10 +13,11 @@ import dataclasses
 import os
 import typing as t
 
+from .._core.sealing import SUFFIX
 from .backup_plan import require_space
 from .backup_sets import BackupSet
 from .backup_writing import GLOBALS
-from .encryption import SUFFIX, Key, find_key
+from .encryption import Key, find_key
 from .scratch import private_space, remove_leftovers
 from .unpacking import is_wrapped, key_for, require_openable, unpacked
 

@@ -14,11 +14,11 @@ import typing as t
 
 from .._core.durations import parse_duration
 from .._core.records import default_path
+from .._core.sealing import check_recipients
 from .._core.suggest import InputError
 from .ages import Watched
 from .consumers import Consumer
 from .placing import ENV, KINDS, TEXT, USERLIST, Placed
-from .sealing import check_recipients
 from .steps import Policy
 from .store import LONGEST_PASSWORD, SHORTEST_PASSWORD, Store
 from .store_aws import Aws, AwsSettings
@@ -138,7 +138,7 @@ def _files(given: t.Mapping[str, t.Any], name: str) -> Files:
     for option in ("directory", "identity_file"):
         if not given[option]:
             raise InputError(f"store.{option} is empty: a store of files needs it")
-    check_recipients(given["recipients"])
+    check_recipients(given["recipients"], "store.recipients")
     return Files(given["directory"], name, tuple(given["recipients"]), given["identity_file"])
 
 

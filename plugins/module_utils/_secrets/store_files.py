@@ -21,8 +21,8 @@ import typing as t
 from .._core.clock import parse_time, utc_now, write_time
 from .._core.files import sync_directory, write_all
 from .._core.locks import Busy, lock
+from .._core.sealing import SealError, seal, unseal
 from . import store
-from .sealing import seal, unseal
 from .store import CURRENT, PENDING, PREVIOUS, Secret, StoreError, Value, Version, check_token
 
 _INDEX = "index.json"
@@ -114,11 +114,17 @@ class Files:
                 raise store.TokenReused(f"{self.place}: token {token} has made another value already")
             present = None  # what a killed run left, which nobody was ever told of
         if present is None:
-            self._write(self._path(token), seal(store.encode(value).encode(), self.recipients))
+            self._write(self._path(token), self._seal(store.encode(value).encode()))
             if self._open(token).value != dict(value):
                 raise StoreError(f"{self.place}: version {token} is not what was written")
         if not known:
             entries[token] = {"created": write_time(utc_now()), "stages": []}
+
+    def _seal(self, content: bytes) -> bytes:
+        try:
+            return seal(content, self.recipients)
+        except SealError as exc:
+            raise StoreError(f"{self.place}: {exc}") from None
 
     def _open(self, version: str) -> Secret:
         path = self._path(version)
@@ -129,7 +135,7 @@ class Files:
             raise StoreError(f"{path} cannot be read: {exc.strerror}") from exc
         try:
             clear = unseal(content, self.identity_file)
-        except StoreError as exc:
+        except SealError as exc:
             raise StoreError(f"{path} cannot be opened: {exc}") from None
         return Secret(version, store.decode(clear, path))
 

@@ -14,6 +14,7 @@ import time
 
 import pytest
 
+from ansible_collections.steward.maintenance.plugins.module_utils._core.sealing import check_recipients
 from ansible_collections.steward.maintenance.plugins.module_utils._core.suggest import InputError
 from ansible_collections.steward.maintenance.plugins.module_utils._postgres import compression, encryption, signatures
 from ansible_collections.steward.maintenance.plugins.module_utils._postgres.compression import (
@@ -25,7 +26,6 @@ from ansible_collections.steward.maintenance.plugins.module_utils._postgres.comp
 from ansible_collections.steward.maintenance.plugins.module_utils._postgres.connection import PostgresError
 from ansible_collections.steward.maintenance.plugins.module_utils._postgres.encryption import (
     NoKey,
-    check_recipients,
     find_key,
     find_seal,
 )

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, The steward.maintenance authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whole files encrypted with age to public keys, in memory: nothing clear is written anywhere.
+"""What fits into memory, encrypted with the program age: what is in clear goes through pipes only.
 
 Note that this module util is PRIVATE to the collection. It can have breaking changes at any time.
 """
@@ -13,29 +13,32 @@ import shutil
 import subprocess
 import typing as t
 
-from .._core.suggest import InputError
+from .suggest import InputError
 
 SUFFIX = ".age"
 
 _TIMEOUT = 60
 _SHOWN = 16
 _PUBLIC = re.compile(r"age1[0-9a-z]{20,}|ssh-(?:ed25519|rsa) [A-Za-z0-9+/=]{20,}(?: [^\n\r\0]*)?")
-_PRIVATE = re.compile(r"AGE-(?:SECRET-KEY|PLUGIN)-|-----BEGIN|PRIVATE\s+KEY", re.IGNORECASE)
+_RIGHT = "give public keys, which begin with age1, ssh-ed25519 or ssh-rsa"
+_PRIVATE = re.compile(r"AGE-(?:SECRET-KEY|PLUGIN)-|-----BEGIN|PRIVATE\s+KEY|^b3BlbnNzaC1rZXk", re.IGNORECASE)
 
 
 class SealError(Exception):
     """Something cannot be encrypted or decrypted; the text says why."""
 
 
-def check_recipients(recipients: t.Sequence[str]) -> None:
+def check_recipients(recipients: t.Sequence[str], option: str = "recipients") -> None:
     """:raises InputError: naming the place of what is no public key; a private key is never shown."""
-    right = "give public keys, which begin with age1, ssh-ed25519 or ssh-rsa"
     for number, recipient in enumerate(recipients, 1):
-        where = f"recipients: entry {number}"
+        where = f"{option}: entry {number}"
         if _PRIVATE.search(recipient):
-            raise InputError(f"{where} is a private key (which is not shown here): {right}")
+            raise InputError(f"{where} is a private key (which is not shown here): {_RIGHT}")
         if not _PUBLIC.fullmatch(recipient):
-            raise InputError(f"{where} begins with {recipient[:_SHOWN]!r}: {right}")
+            raise InputError(f"{where} begins with {recipient[:_SHOWN]!r}: {_RIGHT}")
+    doubled = {recipient for recipient in recipients if recipients.count(recipient) > 1}
+    if doubled:
+        raise InputError(f"{option}: entry {min(recipients.index(one) for one in doubled) + 1} is there twice")
 
 
 def seal(content: bytes, recipients: t.Sequence[str]) -> bytes:
