@@ -6,11 +6,13 @@
 from __future__ import annotations
 
 import datetime
+import hashlib
 import json
 import typing as t
 
 import pytest
 from support.backups import Backups
+from support.modules import finish_module
 from support.postgres import wait_for
 from support.restores import LIVE_ROWS, SAVED_ROWS, Restores
 
@@ -58,6 +60,32 @@ def test_a_schema_that_is_there_already_is_neither_taken_nor_touched(live: Resto
     assert orders.partition(".")[0] not in taken
     assert live.server.run_sql(f"SELECT count(*) FROM {orders}", "shop") == [(SAVED_ROWS,)]
     assert {name for (name,) in live.server.run_sql(SCHEMAS, "shop")} > set(taken)
+
+
+def test_a_schema_that_another_process_makes_meanwhile_stays_its_own(live: Restores) -> None:
+    """Both chose the same moment, and the other one was first."""
+    key = int.from_bytes(hashlib.sha256(b"steward.maintenance restore shop").digest()[:7], "big")
+    other = live.server.connect("postgres")
+    try:
+        other.cursor().execute("SELECT pg_advisory_lock(%s)", (key,))
+        begun = datetime.datetime.now(datetime.timezone.utc)
+        process = _start(live)
+        asking = (
+            "SELECT 1 FROM pg_stat_activity WHERE query ~ 'pg_try_advisory_lock' AND pid <> pg_backend_pid()"
+        )
+        wait_for(lambda: live.server.run_sql(asking), "it waits for its turn")
+        now = datetime.datetime.now(datetime.timezone.utc)
+        for ahead in range(int((now - begun).total_seconds()) + 2):
+            moment = begun + datetime.timedelta(seconds=ahead)
+            live.server.run_sql(f"CREATE SCHEMA public_restore_{moment:%Y%m%dt%H%M%Sz}", "shop")
+        theirs = live.server.run_sql(SCHEMAS, "shop")
+    finally:
+        other.close()
+    answer = finish_module(process)
+    assert answer["verdict"] == "failed", answer
+    assert "into the same schema this very second" in answer["reason"]
+    assert live.server.run_sql(SCHEMAS, "shop") == theirs
+    live.assert_untouched()
 
 
 def test_check_mode_touches_nothing(live: Restores) -> None:
