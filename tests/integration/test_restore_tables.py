@@ -70,9 +70,7 @@ def test_a_schema_that_another_process_makes_meanwhile_stays_its_own(live: Resto
         other.cursor().execute("SELECT pg_advisory_lock(%s)", (key,))
         begun = datetime.datetime.now(datetime.timezone.utc)
         process = _start(live)
-        asking = (
-            "SELECT 1 FROM pg_stat_activity WHERE query ~ 'pg_try_advisory_lock' AND pid <> pg_backend_pid()"
-        )
+        asking = "SELECT 1 FROM pg_stat_activity WHERE query ~ 'pg_try_advisory_lock' AND pid <> pg_backend_pid()"
         wait_for(lambda: live.server.run_sql(asking), "it waits for its turn")
         now = datetime.datetime.now(datetime.timezone.utc)
         for ahead in range(int((now - begun).total_seconds()) + 2):
