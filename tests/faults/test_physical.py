@@ -162,20 +162,25 @@ def test_an_old_pgbackrest_is_refused(physical: Physical) -> None:
     assert "is pgBackRest 2.33: 2.41 or newer is needed" in answer["reason"]
 
 
-def kill_while(process: subprocess.Popen[bytes], what: str) -> None:
-    """Kill a module as soon as a program runs whose command line has these words."""
+def kill_while(physical: Physical, process: subprocess.Popen[bytes], what: str) -> None:
+    """Kill a module as soon as a program of its own runs whose command line has these words."""
+
+    def running() -> bool:
+        # Another layer of the tests may be at work with pgBackRest beside this one.
+        return any(what in line for line in processes_naming(str(physical.config)))
+
     try:
-        wait_for(lambda: any(what in line for line in processes_naming("pgbackrest")), f"{what} to run")
+        wait_for(running, f"{what} to run")
     finally:
         process.send_signal(signal.SIGKILL)
         process.communicate(timeout=30)
-    wait_for(lambda: not processes_naming("pgbackrest backup") + processes_naming("pgbackrest restore"), "all ended")
+    wait_for(lambda: not running(), "all ended")
 
 
 def test_a_killed_backup_is_gone_over_by_the_next_run(physical: Physical) -> None:
     before = physical.labels()
     anew = {"full_every": "1s", "diff_every": "", "incr_every": ""}
-    kill_while(physical.start(BACKUP, **physical.backup_arguments(**anew)), "pgbackrest backup")
+    kill_while(physical, physical.start(BACKUP, **physical.backup_arguments(**anew)), "pgbackrest backup")
     assert physical.labels() == before
     made = physical.back_up(**anew)
     assert made["verdict"] in ("ok", "findings"), made
@@ -187,7 +192,7 @@ def test_a_killed_backup_is_gone_over_by_the_next_run(physical: Physical) -> Non
 def test_a_killed_restore_is_made_anew(physical: Physical) -> None:
     place = physical.place / "killed"
     arguments = physical.restore_arguments(directory=str(place))
-    kill_while(physical.start(RESTORE, **arguments), "pgbackrest restore")
+    kill_while(physical, physical.start(RESTORE, **arguments), "pgbackrest restore")
     assert place.exists()
     answer = physical.restore(directory=str(place))
     assert answer["verdict"] == "ok", answer
@@ -198,7 +203,7 @@ def test_a_killed_restore_is_made_anew(physical: Physical) -> None:
 
 
 def test_a_killed_verification_leaves_nothing_after_the_next(physical: Physical) -> None:
-    kill_while(physical.start(VERIFY, **physical.verify_arguments(force=True)), "pgbackrest restore")
+    kill_while(physical, physical.start(VERIFY, **physical.verify_arguments(force=True)), "pgbackrest restore")
     left = [path for path in physical.scratch.iterdir() if path.is_dir()]
     assert left, "it was killed too late to leave anything"
     proved = physical.verify(force=True)

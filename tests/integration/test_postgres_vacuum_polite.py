@@ -12,6 +12,7 @@ import typing as t
 
 from support.modules import finish_module, run_module, start_module
 from support.postgres import SHOP, PrivatePostgres, settle, wait_for
+from support.postgres_faults import issued
 
 pytest_plugins = ("support.postgres_fixtures",)
 
@@ -60,10 +61,6 @@ def _vacuums_at_work(server: PrivatePostgres, most: int) -> t.Any:
     return wait_for(lambda: len(server.run_sql(sql)) >= most, f"{most} VACUUM at work")
 
 
-def _issued(server: PrivatePostgres) -> int:
-    return server.log().count("statement: VACUUM")
-
-
 def _seconds(server: PrivatePostgres, sql: str) -> float:
     began = time.monotonic()
     server.run_sql(sql, SHOP)
@@ -73,7 +70,7 @@ def _seconds(server: PrivatePostgres, sql: str) -> float:
 def test_ddl_and_who_is_queued_behind_it_go_first_and_the_table_is_done_afterwards(shop: PrivatePostgres) -> None:
     _neglect(shop, "busy")
     with _slow_vacuum(shop):
-        before = _issued(shop)
+        before = len(issued(shop, "VACUUM"))
         process = start_module("postgres_vacuum", _arguments(shop))
         _vacuums_at_work(shop, 1)
         _quick_again(shop)
@@ -90,7 +87,7 @@ def test_ddl_and_who_is_queued_behind_it_go_first_and_the_table_is_done_afterwar
     assert max(waited) > 1, "nobody had to wait at all"
     assert (answer["verdict"], answer["not_done"]) == ("ok", [])
     assert [entry["subject"] for entry in answer["done"]] == ["public.busy"]
-    assert _issued(shop) - before == 2
+    assert len(issued(shop, "VACUUM")) - before == 2
 
 
 def test_several_tables_are_vacuumed_at_the_same_time_and_no_more_than_asked_for(shop: PrivatePostgres) -> None:

@@ -202,9 +202,10 @@ def sessions(server: PrivatePostgres) -> list[int]:
 
 
 def issued(server: PrivatePostgres, word: str) -> list[str]:
-    """The statements of that kind that the server was given since it was made."""
+    """The statements of that kind for tables and indexes that the server was given since it was made."""
     marker = f"statement: {word}"
-    return [line.split(marker, 1)[1].strip() for line in server.log().splitlines() if marker in line]
+    statements = [line.split(marker, 1)[1].strip() for line in server.log().splitlines() if marker in line]
+    return [statement for statement in statements if "ONLY_DATABASE_STATS" not in statement]
 
 
 def ended_by_force(server: PrivatePostgres) -> int:
