@@ -175,14 +175,18 @@ JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace WHERE {_OURS}"""  # 
 
 
 def sizes(conn: t.Any, oids: t.Sequence[int]) -> dict[int, int]:
-    """The bytes of tables with their TOAST tables; one that somebody holds exclusively is estimated, not waited for."""
+    """The bytes of tables with their TOAST tables; one that somebody holds exclusively is estimated, not waited for.
+
+    Without their maps and TOAST indexes, a thousandth: to look at those as well takes three times as long.
+    """
     rows = query(
         conn,
         """
 SELECT c.oid::bigint, CASE WHEN EXISTS (
     SELECT FROM pg_catalog.pg_locks AS l WHERE l.relation IN (c.oid, c.reltoastrelid) AND l.mode =
     'AccessExclusiveLock')
-  THEN c.relpages::bigint * pg_catalog.current_setting('block_size')::bigint ELSE pg_catalog.pg_table_size(c.oid) END
+  THEN c.relpages::bigint * pg_catalog.current_setting('block_size')::bigint
+  ELSE pg_catalog.pg_relation_size(c.oid) + coalesce(pg_catalog.pg_relation_size(nullif(c.reltoastrelid, 0)), 0) END
 FROM pg_catalog.pg_class AS c WHERE c.oid = ANY (%s::oid[])""",
         (list(oids),),
     )

@@ -272,12 +272,17 @@ class Crew:
     def _step(self, worker: Worker) -> None:
         turn = self._busy[worker]
         try:
-            if worker.step():
-                self._end(turn, Ending(DONE, turn.seconds, worker.warnings, rows=worker.rows))
+            if not worker.step():
+                return
         except NoConnection as exc:
             self._without(worker, exc)
         except StatementError as exc:
             self._failed(turn, exc)
+        else:
+            ending = Ending(DONE, turn.seconds, worker.warnings, rows=worker.rows)
+            self._free(turn)
+            self._hand_out()  # first of all: while we think about what is over, the next one is at work
+            self._advance(turn.job, ending)
 
     def _without(self, worker: Worker, exc: NoConnection) -> None:
         """Go on with fewer workers than were asked for."""
@@ -306,13 +311,17 @@ class Crew:
         self._end(turn, Ending(kind, turn.seconds, warnings, exc, turn.waiter))
 
     def _end(self, turn: _Turn, ending: Ending) -> None:
+        self._free(turn, ended=ending.kind not in (LOCK, GAVE_WAY))
+        self._advance(turn.job, ending)
+
+    def _free(self, turn: _Turn, ended: bool = True) -> None:
+        """Its worker, if it had one, can do something else."""
         if turn.worker:
             del self._busy[turn.worker]
             self._ended.append(time.monotonic())
             self._ahead.discard(turn.job)
-            if ending.kind not in (LOCK, GAVE_WAY):
+            if ended:
                 self._tally.statement_ended(turn.statement.weight)
-        self._advance(turn.job, ending)
 
     # -- looking ---------------------------------------------------------------------------------------------
 

@@ -46,7 +46,7 @@ class Plan:
     estimate: t.Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
 
     def to_dict(self) -> dict[str, t.Any]:
-        return dict(dataclasses.asdict(self), estimate=dict(self.estimate))
+        return dict(vars(self), estimate=dict(self.estimate))
 
     @property
     def outlook(self) -> str:
