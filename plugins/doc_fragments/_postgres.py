@@ -127,6 +127,14 @@ options:
     type: int
     default: 1073741824
     version_added: 0.2.0
+  wal_bytes_per_second:
+    description:
+      - Nothing is begun while the server writes more WAL than so many bytes a second, our own included. An archive or
+        a link to a standby that takes no more falls behind otherwise.
+      - V(0) means that it does not matter.
+    type: int
+    default: 0
+    version_added: 0.2.0
   dangerously_terminate_after:
     description:
       - B(Dangerous.) Sessions that have been idle in their transaction for longer than this and stand in our way are

@@ -160,6 +160,14 @@ record:
     coverage:
       description: How many of the things to look at were looked at, as C(looked) and C(of).
       type: dict
+    done:
+      description:
+        - What was done one by one, for activities that tell it, for example each table that was vacuumed. Each entry
+          has the keys that the module of the activity returns, C(subject), C(action), C(before), C(after) among them.
+        - At most 200; how many more there were is the figure C(done_not_listed).
+      returned: when there is any
+      type: list
+      elements: dict
     changed:
       description: Whether the activity altered anything.
       type: bool

@@ -7,6 +7,7 @@ to do about it."""
 from __future__ import annotations
 
 import contextlib
+import time
 import typing as t
 
 import pytest
@@ -92,6 +93,25 @@ def test_vacuum_is_tried_once_when_it_cannot_be_known_and_what_stays_is_told(sho
     assert "4000 of 4000 dead rows are still there" in first["reason"]
     third = maintain(VACUUM, shop)
     assert (third["verdict"], third["changed"]) == ("ok", True)
+
+
+def test_rows_below_the_threshold_that_stay_are_not_called_done(shop: PrivatePostgres) -> None:
+    """Due by age alone: that VACUUM ran is not that it did anything."""
+    fill(shop)
+    shop.run_sql("VACUUM ANALYZE busy", SHOP)
+    with transaction(shop, *OLD_SNAPSHOT) as pid:
+        shop.run_sql("DELETE FROM busy WHERE id <= 10", SHOP)
+        settle(shop, "busy", 5010)
+        time.sleep(1.1)
+
+        answer = maintain(VACUUM, shop, max_age="1s")
+
+    assert (answer["verdict"], answer["done"]) == ("skipped", [])
+    assert "10 of 10 dead rows are still there" in answer["reason"]
+    assert f"pid {pid}" in answer["reason"]
+    time.sleep(1.1)
+    again = maintain(VACUUM, shop, max_age="1s")
+    assert (again["verdict"], subjects(again["done"])) == ("ok", {"public.busy"})
 
 
 def test_a_prepared_transaction_is_named_by_its_gid(shop: PrivatePostgres) -> None:

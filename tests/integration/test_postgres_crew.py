@@ -313,6 +313,21 @@ def test_a_session_that_works_is_never_ended(busy: PrivatePostgres) -> None:
     assert team.crew.findings == []
 
 
+def test_nothing_is_begun_while_much_wal_is_written(shop: PrivatePostgres) -> None:
+    """What others write counts, and what a statement of ours wrote."""
+    shop.run_sql("CREATE TABLE filler (text text)", SHOP)
+    writes = "INSERT INTO filler SELECT repeat('x', 1000) FROM generate_series(1, 3000)"
+    strict = Politeness(wal_bytes_per_second=500_000)
+    with team_of(shop, politeness=strict, budget=2) as team:
+        team.run(team.once("writes", f"{writes}; SELECT pg_sleep(1.1)"), team.once("waits", "SELECT 1"))
+    assert team.kinds() == {"writes": DONE, "waits": BUDGET}
+    assert "bytes of WAL a second" in team.endings["waits"].held_back
+    with team_of(shop, politeness=strict, budget=10) as later:
+        later.run(later.once("writes", f"{writes}; SELECT pg_sleep(1.1)"), later.once("then", "SELECT 1"))
+    assert later.kinds() == {"writes": DONE, "then": DONE}
+    assert [finding.id for finding in later.crew.findings] == ["postgres.vacuum.held_back"]
+
+
 def test_nothing_is_begun_while_a_standby_is_behind(postgres: PrivatePostgres) -> None:
     postgres.run_sql(f"CREATE DATABASE {SHOP}")
     standby = postgres.make_standby()

@@ -106,6 +106,7 @@ def test_what_the_server_would_not_take_is_refused_before_anything_is_touched(
         ({"deadline": "2026-11-23T05:00:00"}, "deadline '2026-11-23T05:00:00' cannot be read: write it with its zone"),
         ({"deadline": "tomorrow"}, "deadline 'tomorrow' cannot be read"),
         ({"replica_lag_bytes": -1}, "replica_lag_bytes is -1: it must be 0 or more"),
+        ({"wal_bytes_per_second": -1}, "wal_bytes_per_second is -1: it must be 0 or more"),
         ({"dangerously_terminate_after": "0s"}, "dangerously_terminate_after: duration '0s' is zero"),
         ({"progress": "often"}, "progress: duration 'often' cannot be read"),
         ({"parallel_workers": 2000}, "parallel_workers is 2000: it must be between 0 and 1024"),

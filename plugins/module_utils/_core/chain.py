@@ -49,6 +49,8 @@ _OPTIONAL: Record = {
 }
 _FILLED_IN = ("schema", "id", "started", "ended", "collection_version")
 _ALL = frozenset(_REQUIRED) | frozenset(_OPTIONAL) | frozenset(_FILLED_IN)
+#: Only where there is something to say: what was done one by one, each with how it was found and left.
+_AT_TIMES = frozenset({"done"})
 
 
 class RecordsError(Exception):
@@ -79,7 +81,7 @@ def complete(fields: t.Mapping[str, t.Any]) -> Record:
     """
     what = f"record of {fields.get('activity') or 'an unnamed activity'}"
     try:
-        refuse_unknown(f"{what}: unknown field %s", fields, _ALL)
+        refuse_unknown(f"{what}: unknown field %s", fields, _ALL | _AT_TIMES)
         missing = [name for name in _REQUIRED if not fields.get(name)]
         if missing:
             raise RecordsError(f"{what}: no {' and no '.join(missing)} given")

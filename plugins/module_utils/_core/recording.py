@@ -8,6 +8,7 @@ Note that this module util is PRIVATE to the collection. It can have breaking ch
 
 from __future__ import annotations
 
+import dataclasses
 import getpass
 import os
 import typing as t
@@ -16,6 +17,9 @@ from .chain import Record, complete
 from .clock import parse_time, write_time
 from .masking import mask_secrets
 from .result import Result, ResultError
+
+#: Of what was done one by one, so many are kept; a record is one line, and is read again and again.
+MOST_DONE = 200
 
 
 def record_of(activity: t.Mapping[str, t.Any], result: t.Any, ran: t.Mapping[str, t.Any]) -> Record:
@@ -40,12 +44,21 @@ def readable(result: t.Any, activity: str) -> Result:
     if not result:
         return Result("failed", f"{activity} published no result", "its role ended without saying what it did")
     try:
-        return Result.from_dict(result)
+        return _bounded(Result.from_dict(result))
     except ResultError as exc:
         texts = [result.get(key) for key in ("summary", "reason", "msg")] if isinstance(result, dict) else []
         said = "; ".join(str(text) for text in texts if text)
         reason = f"{exc}; it said: {said}" if said else str(exc)
         return Result("failed", f"{activity} published a result that cannot be read", reason)
+
+
+def _bounded(result: Result) -> Result:
+    """The first of what was done, which is the most urgent; that there was more is told in the figures."""
+    over = len(result.done) - MOST_DONE
+    if over <= 0:
+        return result
+    figures = {**result.figures, "done_not_listed": over}
+    return dataclasses.replace(result, done=result.done[:MOST_DONE], figures=figures)
 
 
 def _what_the_host_knows() -> dict[str, str]:

@@ -13,6 +13,8 @@ Engine, records, report and metrics know these keys only:
 ``findings``  list of L{Finding} as plain dictionaries
 ``figures``   measured numbers, with the unit in the name (``duration_seconds``, ``reclaimed_bytes``)
 ``coverage``  ``{"looked": n, "of": m}``
+``done``      where an activity changes many things one by one: a list of dictionaries, each with what it was
+              (``subject``, ``action``) and how it was found and left (``before``, ``after``); absent when empty
 """
 
 from __future__ import annotations
@@ -74,6 +76,7 @@ class Result:
     figures: t.Mapping[str, float] = dataclasses.field(default_factory=dict)
     looked: int = 0
     of: int = 0
+    done: tuple[t.Mapping[str, t.Any], ...] = ()
 
     def __post_init__(self) -> None:
         if self.verdict not in VERDICTS:
@@ -91,7 +94,7 @@ class Result:
 
     def to_dict(self) -> dict[str, t.Any]:
         """The plain dictionary that Ansible, the records and the report carry."""
-        return {
+        shape: dict[str, t.Any] = {
             "verdict": self.verdict,
             "summary": self.summary,
             "reason": self.reason,
@@ -99,6 +102,9 @@ class Result:
             "figures": dict(self.figures),
             "coverage": {"looked": self.looked, "of": self.of},
         }
+        if self.done:
+            shape["done"] = [dict(item) for item in self.done]
+        return shape
 
     @classmethod
     def from_dict(cls, data: t.Mapping[str, t.Any]) -> Result:
@@ -128,9 +134,16 @@ class Result:
                 figures=dict(figures),
                 looked=int(coverage.get("looked", 0)),
                 of=int(coverage.get("of", 0)),
+                done=_done(data.get("done")),
             )
         except TypeError as exc:
             raise ResultError(f"the findings of the result do not have the shape: {exc}") from exc
+
+
+def _done(value: t.Any) -> tuple[t.Mapping[str, t.Any], ...]:
+    """What was done; of somebody else's key of this name nothing is known, so it is left alone."""
+    ours = isinstance(value, list) and all(isinstance(item, dict) and "subject" in item for item in value)
+    return tuple(value) if ours else ()
 
 
 def ok_or_findings(
@@ -171,4 +184,5 @@ def merge(results: t.Iterable[Result], summary: str | None = None) -> Result:
         figures=figures,
         looked=sum(part.looked for part in parts),
         of=sum(part.of for part in parts),
+        done=tuple(item for part in parts for item in part.done),
     )

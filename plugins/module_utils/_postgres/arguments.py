@@ -66,6 +66,7 @@ POLITENESS_ARGUMENTS: dict[str, dict[str, t.Any]] = {
     "attempts": {"type": "int", "default": 3},
     "yield_after": {"type": "str", "default": "2s"},
     "replica_lag_bytes": {"type": "int", "default": 2**30},
+    "wal_bytes_per_second": {"type": "int", "default": 0},
     "dangerously_terminate_after": {"type": "str", "default": ""},
     "progress": {"type": "str", "default": "30s"},
 }
@@ -116,6 +117,7 @@ def politeness_from(params: t.Mapping[str, t.Any]) -> Politeness:
         attempts=_at_least(params, "attempts", 1),
         yield_after=duration_from(params, "yield_after"),
         replica_lag_bytes=_at_least(params, "replica_lag_bytes", 0),
+        wal_bytes_per_second=_at_least(params, "wal_bytes_per_second", 0),
         terminate_after=duration_from(params, "dangerously_terminate_after") if terminate_after else None,
     )
 

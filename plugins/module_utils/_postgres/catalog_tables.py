@@ -75,6 +75,7 @@ class Table:
     leaf_autoanalyzed: datetime.datetime | None
     toast_vacuumed: datetime.datetime | None = None
     toast_vacuumed_seconds: float | None = None
+    bytes: int = 0  # with its TOAST table; only where `with_sizes` read it
 
     @property
     def label(self) -> str:
@@ -83,6 +84,10 @@ class Table:
     @property
     def dead(self) -> int:
         return self.main.dead + (self.toast.dead if self.toast else 0)
+
+    @property
+    def inserted(self) -> int:
+        return self.main.inserted + (self.toast.inserted if self.toast else 0)
 
     @property
     def xid_age(self) -> int:
@@ -101,9 +106,17 @@ def settings(conn: t.Any) -> dict[str, float]:
 
 def _storage(alias: str, version: int) -> str:
     """The columns of `Rows` for a table (c) or its TOAST table (x)."""
+    counted = f"{alias}.reltuples"
+    if version < _PG14:
+        # It says 0 of a table that was never counted, as of an empty one; newer versions say -1.
+        counted = f"""CASE WHEN {alias}.relkind IN ('r', 'm') AND {alias}.reltuples = 0 AND {alias}.relpages = 0
+    AND pg_catalog.pg_stat_get_last_vacuum_time({alias}.oid) IS NULL
+    AND pg_catalog.pg_stat_get_last_autovacuum_time({alias}.oid) IS NULL
+    AND pg_catalog.pg_stat_get_last_analyze_time({alias}.oid) IS NULL
+    AND pg_catalog.pg_stat_get_last_autoanalyze_time({alias}.oid) IS NULL THEN -1 ELSE {alias}.reltuples END"""
     frozen = f"{alias}.relallfrozen / greatest({alias}.relpages, 1)::float8" if version >= _PG18 else "0::float8"
     return f"""
-  {alias}.reltuples::float8, coalesce(pg_catalog.pg_stat_get_dead_tuples({alias}.oid), 0),
+  ({counted})::float8, coalesce(pg_catalog.pg_stat_get_dead_tuples({alias}.oid), 0),
   coalesce(pg_catalog.pg_stat_get_ins_since_vacuum({alias}.oid), 0),
   coalesce(pg_catalog.pg_stat_get_mod_since_analyze({alias}.oid), 0),
   CASE WHEN {alias}.relkind = 'p' THEN 0 ELSE pg_catalog.age({alias}.relfrozenxid) END,
@@ -174,6 +187,12 @@ JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace WHERE {_OURS}"""  # 
     return {name for (name,) in query(conn, sql)}
 
 
+def with_sizes(conn: t.Any, found: t.Sequence[Table]) -> list[Table]:
+    """The same tables, with their bytes."""
+    bytes_of = sizes(conn, [table.oid for table in found]) if found else {}
+    return [dataclasses.replace(table, bytes=bytes_of.get(table.oid, 0)) for table in found]
+
+
 def sizes(conn: t.Any, oids: t.Sequence[int]) -> dict[int, int]:
     """The bytes of tables with their TOAST tables; one that somebody holds exclusively is estimated, not waited for.
 
@@ -200,6 +219,9 @@ def _table(row: t.Sequence[t.Any]) -> Table:
     toast = _FIRST_STORAGE + _STORAGE
     main = _rows(row[_FIRST_STORAGE:toast])
     behind = _rows(row[toast + 1 : toast + 1 + _STORAGE]) if row[toast] else None
+    if behind and not behind.options:
+        # As autovacuum has it (table_recheck_autovac): without any setting of its own it is under those of its table.
+        behind = dataclasses.replace(behind, options=main.options)
     columns: list[t.Any] = [*row[:_FIRST_STORAGE], main, behind, *row[toast + 1 + _STORAGE :]]
     return Table(*columns)
 

@@ -207,18 +207,18 @@ class Crew:
         self._ready.extendleft(reversed(held))
 
     def _is_held_back(self) -> bool:
-        behind = self._watch.standby_behind()
-        if behind and not self._lagging:
+        why = self._watch.hold_back()
+        if why and not self._lagging:
             self.findings.append(
                 Finding(
                     f"postgres.{self.session.task}.held_back", "low", self._database,
-                    f"nothing was begun for a while, because {behind}",
-                    threshold=self.session.politeness.replica_lag_bytes,
-                    action="let the standby catch up, or look why it does not",
+                    f"nothing was begun for a while, because {why}",
+                    action="let the standby or the archive catch up, or look why it does not; the limits are"
+                    " replica_lag_bytes and wal_bytes_per_second",
                 )
             )  # fmt: skip
-        self._lagging = behind
-        return bool(behind)
+        self._lagging = why
+        return bool(why)
 
     def _give(self, turn: _Turn) -> None:
         worker = next((worker for worker in self._workers if worker not in self._busy), None)

@@ -123,7 +123,7 @@ def _inserts(rows: Rows, limits: Limits, what: str) -> list[Need]:
 
 
 def _overdue_vacuum(table: Table, max_age: float) -> list[Need]:
-    changes = table.dead + table.main.inserted + (table.toast.inserted if table.toast else 0)
+    changes = table.dead + table.inserted
     if not changes or (table.vacuumed_seconds is not None and table.vacuumed_seconds <= max_age):
         return []
     return [_overdue("vacuumed", table.vacuumed_seconds, changes, max_age)]

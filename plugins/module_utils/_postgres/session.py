@@ -43,6 +43,7 @@ class Politeness:
     pause: float = 1.0
     yield_after: float = 2.0  # seconds that somebody may wait for us before we cancel what we do
     replica_lag_bytes: int = 2**30  # nothing is begun while a standby is further behind; 0: it does not matter
+    wal_bytes_per_second: int = 0  # nothing is begun while the server writes more; 0: it does not matter
     terminate_after: float | None = None  # end sessions idle in a transaction for longer that stand in our way
 
 

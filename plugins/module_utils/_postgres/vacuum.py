@@ -87,9 +87,10 @@ class VacuumRun:
         self.outcome.looked += len(tables)
         self.outcome.of += len(tables)
         jobs = [job for job in map(self._job, tables) if job]
-        bytes_of = catalog_tables.sizes(self.session.conn, [job.table.oid for job in jobs]) if jobs else {}
-        jobs.sort(key=self._order(bytes_of))
-        work = [(job, self._plan(job, bytes_of.get(job.table.oid, 0))) for job in jobs]
+        sized = catalog_tables.with_sizes(self.session.conn, [job.table for job in jobs])
+        jobs = [dataclasses.replace(job, table=table) for job, table in zip(jobs, sized)]
+        jobs.sort(key=self._order(jobs))
+        work = [(job, self._plan(job)) for job in jobs]
         self.outcome.planned += [plan for _job, plan in work]
         if not work:
             return
@@ -134,19 +135,21 @@ class VacuumRun:
             vacuumed_seconds=table.toast_vacuumed_seconds,
         )
 
-    def _order(self, bytes_of: t.Mapping[int, int]) -> t.Callable[[Job], t.Any]:
-        """The most urgent first. Of several workers none shall still be at a large table when the others are done."""
-        large = sum(bytes_of.values()) / (2 * self.rules.jobs)
+    def _order(self, jobs: t.Sequence[Job]) -> t.Callable[[Job], t.Any]:
+        """The most urgent first. Of those with the same kind of need, the large ones go before the others when there
+        are several workers, so that none is still at a large table when all else is done."""
+        large = sum(job.table.bytes for job in jobs) / (2 * self.rules.jobs)
 
         def key(job: Job) -> t.Any:
-            waits = self.rules.jobs > 1 and bytes_of.get(job.table.oid, 0) < large
-            return job.need.kind != need.WRAPAROUND, waits, job.need.urgency, job.table.label
+            kind, ratio = job.need.urgency
+            waits = self.rules.jobs > 1 and job.table.bytes < large
+            return kind, waits, ratio, job.table.label
 
         return key
 
-    def _plan(self, job: Job, size: int) -> Plan:
+    def _plan(self, job: Job) -> Plan:
         action = "ANALYZE" if self.rules.task == ANALYZE else "VACUUM (ANALYZE)" if job.analyze_too else "VACUUM"
-        rows = max(int(job.table.main.rows), job.table.live, int(job.table.leaf_rows))
+        rows, size = max(int(job.table.main.rows), job.table.live, int(job.table.leaf_rows)), job.table.bytes
         estimate = {"bytes": size, "rows": rows, "seconds": round(size / BYTES_PER_SECOND, 1)}
         return Plan(self.database, job.table.label, action, job.need.reason, estimate)
 
@@ -174,7 +177,7 @@ class VacuumRun:
             return None
         if kind == need.WRAPAROUND:
             return oldest if oldest.age >= table.xid_age else None
-        if kind != need.DEAD_ROWS:
+        if kind != need.DEAD_ROWS and (kind != need.AGE or table.inserted):
             return None
         if table.created_age < oldest.age:
             return oldest
@@ -224,7 +227,8 @@ class VacuumRun:
             )
 
     def _answer(self, oids: t.Sequence[t.Any]) -> dict[t.Hashable, Table]:
-        return {table.oid: table for table in catalog_tables.tables(self.session.conn, oids)}
+        found = catalog_tables.tables(self.session.conn, oids)
+        return {table.oid: table for table in catalog_tables.with_sizes(self.session.conn, found)}
 
     def _one(self, job: Job, plan: Plan, look_again: bool) -> CrewJob:
         """One table, from the last look at it to the proof."""
@@ -325,18 +329,31 @@ class VacuumRun:
                 break
             yield Pause(0.1)
         if not moved:
-            self.outcome.not_done.append(vacuum_proof.skipped(plan, ending.warnings))
+            self.outcome.not_done.append(vacuum_proof.skipped(plan, after, ending.warnings))
             return
-        left = self._job(read) if read else None
-        kept = left if left and left.need.kind in (need.DEAD_ROWS, need.WRAPAROUND) else None
+        kept = self._kept(job, plan, after, read) if vacuuming else None
         if kept:
-            self._holders.clear()
-            holder = self._oldest_holder(after)
-            self.outcome.not_done.append(vacuum_proof.kept(plan, before, after, holder, _severity(kept)))
+            self.outcome.not_done.append(kept)
         removed = after.dead < before.dead or after.xid_age < before.xid_age
         if not kept or removed:
             states = [vacuum_proof.state(table, not vacuuming) for table in (before, after)]
-            self.outcome.done.append(Done(plan, states[0], states[1], ending.seconds))
+            reclaimed = max(0, before.bytes - after.bytes) if vacuuming else 0
+            self.outcome.done.append(Done(plan, states[0], states[1], ending.seconds, reclaimed))
+
+    def _kept(self, job: Job, plan: Plan, after: Table, read: Table | None) -> NotDone | None:
+        """Who keeps the rows that are still there, although VACUUM did its work; None when it did what was needed."""
+        left = self._job(read) if read else None
+        needed = left is not None and left.need.kind in (need.DEAD_ROWS, need.WRAPAROUND)
+        # Where the reason was that it was long ago, the catalog calls the need gone whatever became of the rows.
+        in_vain = job.need.kind == need.AGE and not job.table.inserted and after.dead >= job.table.dead > 0
+        if not needed and not in_vain:
+            return None
+        self._holders.clear()
+        holder = self._oldest_holder(after)
+        if not needed and holder is None:
+            return None  # others changed it meanwhile: nothing says that any row was kept
+        severity = _severity(left) if left and needed else "low"
+        return vacuum_proof.kept(plan, job.table, after, holder, severity)
 
 
 def _severity(job: Job) -> str:

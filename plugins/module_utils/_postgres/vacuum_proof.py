@@ -8,6 +8,7 @@ Note that this module util is PRIVATE to the collection. It can have breaking ch
 
 from __future__ import annotations
 
+from .._core.sizes import format_size
 from . import catalog_tables, sessions
 from .catalog_tables import Table
 from .session import Session
@@ -26,9 +27,9 @@ def moved(before: Table, after: Table, vacuumed: bool, analyzed: bool) -> bool:
     return all(new is not None and (old is None or new > old) for old, new in pairs)
 
 
-def skipped(plan: Plan, warnings: tuple[str, ...]) -> NotDone:
+def skipped(plan: Plan, after: Table, warnings: tuple[str, ...]) -> NotDone:
     """The server said that it did it, or warned that it did not, and the catalog shows nothing."""
-    kind = FORBIDDEN if any("permission" in text or "only" in text for text in warnings) else BLOCKED
+    kind = BLOCKED if after.may_maintain else FORBIDDEN  # not by the warning, which may be in any language
     told = "; ".join(warnings) or "the server reported success, but the catalog shows no effect"
     return NotDone(plan, kind, told)
 
@@ -68,4 +69,5 @@ def state(table: Table, analyze: bool) -> str:
     if analyze:
         changes = table.leaf_modified if table.kind == catalog_tables.PARTITIONED else table.main.modified
         return f"{changes} rows changed since the last analyze"
-    return f"{table.dead} dead rows, {table.main.inserted} inserted, oldest row {table.xid_age} transactions old"
+    ages = f"oldest row {table.xid_age} transactions and {table.mxid_age} multixacts old"
+    return f"{table.dead} dead rows, {table.main.inserted} inserted, {format_size(table.bytes)}, {ages}"

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, The steward.maintenance authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Who waits for us, and how far behind the standbys are.
+"""Who waits for us, how far behind the standbys are, and how much WAL is written.
 
 Note that this module util is PRIVATE to the collection. It can have breaking changes at any time.
 """
@@ -48,6 +48,12 @@ WHERE r.state IN ('streaming', 'catchup') AND r.flush_lsn IS NOT NULL
 ORDER BY 3 DESC LIMIT 1
 """
 
+#: All that was ever written, in bytes.
+_WAL = "SELECT pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_lsn(), '0/0')::bigint"
+
+#: How often the flow of WAL is looked at.
+_FLOW_SECONDS = 1.0
+
 
 class Waiting(t.NamedTuple):
     """A session that waits for a lock."""
@@ -70,8 +76,9 @@ class Watch:
             seconds = "max(extract(epoch FROM pg_catalog.clock_timestamp() - waitstart))::float8"
         self._sql = _WAITING.format(seconds=seconds, most=_MOST_WAITING)
         self._first_seen: dict[int, float] = {}
-        self._lag_read = -1e9
-        self._behind = ""
+        self._flow_read = float("-inf")
+        self._wal_seen: tuple[float, int] | None = None  # when, and how far it was
+        self._reason = ""
 
     def look(self, comment: str) -> dict[int, Waiting]:
         """Who waits for a lock, by pid."""
@@ -107,20 +114,32 @@ class Watch:
                     found.setdefault(blocker, one.peer)
         return found
 
-    def standby_behind(self) -> str:
-        """The standby that is too far behind, for people; empty when all keep up. Asked for once a second."""
-        limit = self._session.politeness.replica_lag_bytes
-        if limit <= 0:
+    def hold_back(self) -> str:
+        """Why nothing is to be begun now, for people; empty when nothing speaks against it. Asked for once a second."""
+        politeness = self._session.politeness
+        if politeness.replica_lag_bytes <= 0 and politeness.wal_bytes_per_second <= 0:
             return ""
-        if time.monotonic() - self._lag_read >= 1:
-            rows = self._session.query(_LAG)
-            self._lag_read = time.monotonic()
-            self._behind = ""
-            if rows and rows[0][2] > limit:
-                name, address, behind = rows[0]
-                where = f" at {address}" if address else ""
-                self._behind = f"the standby {name!r}{where} was {behind} bytes of WAL behind"
-        return self._behind
+        now = time.monotonic()
+        if now - self._flow_read >= _FLOW_SECONDS:
+            behind = self._standby_behind(politeness.replica_lag_bytes) if politeness.replica_lag_bytes > 0 else ""
+            much = self._much_wal(politeness.wal_bytes_per_second, now) if politeness.wal_bytes_per_second > 0 else ""
+            self._flow_read, self._reason = now, behind or much
+        return self._reason
+
+    def _standby_behind(self, limit: int) -> str:
+        rows = self._session.query(_LAG)
+        if not rows or rows[0][2] <= limit:
+            return ""
+        name, address, behind = rows[0]
+        where = f" at {address}" if address else ""
+        return f"the standby {name!r}{where} was {behind} bytes of WAL behind"
+
+    def _much_wal(self, limit: int, now: float) -> str:
+        """Over the time since the last look: what a statement of ours wrote meanwhile counts as well."""
+        position = int(self._session.query(_WAL)[0][0])
+        (then, before), self._wal_seen = self._wal_seen or (now, position), (now, position)
+        written = (position - before) / max(now - then, _FLOW_SECONDS)
+        return f"the server wrote {int(written)} bytes of WAL a second" if written > limit else ""
 
 
 def blocked_by(pid: int, waiting: t.Mapping[int, Waiting]) -> set[int]:

@@ -94,8 +94,8 @@ class Worker:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What the server warned of during the statement."""
-        return tuple(notice.strip() for notice in self._conn.notices if notice.startswith("WARNING"))
+        """What the server said during the statement, in its own language: VACUUM tells so that it skipped something."""
+        return tuple(notice.strip() for notice in self._conn.notices)
 
     @property
     def rows(self) -> tuple[t.Any, ...]:
