@@ -316,7 +316,7 @@ def test_a_session_that_works_is_never_ended(busy: PrivatePostgres) -> None:
 def test_nothing_is_begun_while_much_wal_is_written(shop: PrivatePostgres) -> None:
     """What others write counts, and what a statement of ours wrote."""
     shop.run_sql("CREATE TABLE filler (text text)", SHOP)
-    writes = "INSERT INTO filler SELECT repeat('x', 1000) FROM generate_series(1, 3000)"
+    writes = "INSERT INTO public.filler SELECT repeat('x', 1000) FROM generate_series(1, 3000)"
     strict = Politeness(wal_bytes_per_second=500_000)
     with team_of(shop, politeness=strict, budget=2) as team:
         team.run(team.once("writes", f"{writes}; SELECT pg_sleep(1.1)"), team.once("waits", "SELECT 1"))
@@ -339,7 +339,7 @@ def test_nothing_is_begun_while_a_standby_is_behind(postgres: PrivatePostgres) -
         receiver = standby.run_sql("SELECT pid FROM pg_stat_wal_receiver")[0][0]
         os.kill(receiver, signal.SIGSTOP)
         try:
-            postgres.run_sql("INSERT INTO filler SELECT repeat('x', 1000) FROM generate_series(1, 1000)", SHOP)
+            postgres.run_sql("INSERT INTO public.filler SELECT repeat('x', 1000) FROM generate_series(1, 1000)", SHOP)
             with team_of(postgres, politeness=strict, budget=1.5) as team:
                 team.run(team.once("waits", "SELECT 1"))
         finally:

@@ -17,8 +17,8 @@ import typing as t
 
 from .catalog_indexes import Index
 
-#: The new index beside the old one, with some slack.
-_COPY = 1.1
+#: The new index beside the old one, with some slack for what is written while it is built.
+_COPY = 1.2
 
 #: The WAL of building it.
 _WAL = 1.1
