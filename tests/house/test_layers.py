@@ -68,6 +68,23 @@ def test_a_layer_that_hangs_is_stopped_with_all_its_children(run: object, tmp_pa
     assert "stopped" in outcome.note
 
 
+@pytest.mark.parametrize(
+    ("running", "fits"),
+    [
+        ([], ["plain", "timed"]),
+        (["plain"], ["plain", "timed"]),
+        (["timed"], ["plain", "timed"]),
+        (["plain", "plain"], ["plain"]),
+        (["plain", "timed"], []),
+        (["plain", "plain", "plain"], []),
+    ],
+)
+def test_one_more_runs_while_none_measures_time(running: list[str], fits: list[str]) -> None:
+    known = {name: _layer(name, "true", measures_time=name == "timed") for name in ("plain", "timed")}
+    found = runner._fitting(list(known.values()), [known[name] for name in running], 2)
+    assert [layer.name for layer in found] == fits
+
+
 def test_a_core_that_this_python_cannot_run_gets_a_container(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(catalogue.sys, "version_info", (3, 13, 0))
     layers = {layer.name: layer for layer in catalogue.layers()}

@@ -25,7 +25,8 @@ def main() -> int:
         "layers", nargs="*", metavar="LAYER", help="a layer or a group of layers; all when none is named"
     )
     parser.add_argument("--list", action="store_true", help="name the layers by group, and stop")
-    # With more than there are processors it is over sooner, and now and then a test that measures time fails.
+    # With more than there are processors it is over sooner, and now and then a test that measures time fails: while no
+    # such test runs, the runner takes one more.
     jobs = min(3, os.cpu_count() or 1)
     parser.add_argument("--jobs", type=int, default=jobs, help="layers at a time (default %(default)s)")
     parser.add_argument("--exec", nargs=argparse.REMAINDER, help="run a command in the environment of the tests")

@@ -49,6 +49,8 @@ class Layer:
     :param wheel_postgres: use the PostgreSQL programs of the wheel instead of the system's.
     :param after: a layer that has to be over, well or badly, before this one starts.
     :param env: what the layer's environment has beside the common one.
+    :param measures_time: tests of how long somebody waits are in it, so no layer runs beside it for which there is no
+        processor.
     """
 
     name: str
@@ -60,6 +62,7 @@ class Layer:
     after: str = ""
     timeout: int = 35 * _MINUTE
     env: t.Mapping[str, str] = dataclasses.field(default_factory=dict)
+    measures_time: bool = False
 
 
 def layers() -> list[Layer]:
@@ -79,8 +82,8 @@ def layers() -> list[Layer]:
         Layer("images", "images", ("tests/bed/build", *_images(cores)), needs=boxes, timeout=30 * _MINUTE),
         Layer("lint", "lint", ("python", "-m", "tools.layers.lint"), needs=(system.GIT,)),
         Layer("unit", "unit", (*_PYTEST, "tests/unit"), needs=(system.GIT,)),
-        Layer("integration", "integration", (*_PYTEST, *_integration(backups=False)), needs=host),
-        Layer("faults", "faults", (*_PYTEST, *_faults(backups=False)), needs=host),
+        Layer("integration", "integration", (*_PYTEST, *_integration(backups=False)), needs=host, measures_time=True),
+        Layer("faults", "faults", (*_PYTEST, *_faults(backups=False)), needs=host, measures_time=True),
         Layer("integration-backup", "integration", (*_PYTEST, *_integration(backups=True)), needs=host),
         Layer("faults-backup", "faults", (*_PYTEST, *_faults(backups=True)), needs=host),
         Layer("sanity", "sanity", ("python", "-m", "tools.layers.sanity"), needs=(system.GIT,)),
@@ -150,6 +153,7 @@ def _in_containers(boxes: tuple[system.Need, ...]) -> list[Layer]:
                 ("tests/bed/run-tests", image, "--", *_TELLING, *tests(image)),
                 needs=boxes,
                 after="images",
+                measures_time=True,
             )
             for group, tests in chosen
             for image in ("deb11-pg13", _BETWEEN, _NEWEST)
