@@ -77,6 +77,11 @@ def maintenance_in(log: str) -> list[str]:
     return found
 
 
+def measured_in(log: str) -> int:
+    """How often a server's log tells that an index was measured."""
+    return sum('"pgstatindex"(' in match.group("sql") for match in _LOGGED.finditer(log))
+
+
 def ends_cleanly_when_told() -> None:
     """SIGTERM unwinds the stack, which stops the servers and removes the directories."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))

@@ -22,14 +22,19 @@ UPDATE {table} SET quantity = quantity + 1 WHERE id = :id;
 _CLIENTS = 8
 _RATE = 50  # transactions a second: little, so that a wait is not for the processor
 _LONGEST = 900  # seconds after which pgbench ends by itself
-#: What is being vacuumed now: the DDL comes where it hurts.
-_VACUUMED = (
-    "SELECT relid::regclass::text FROM pg_stat_progress_vacuum WHERE datname = current_database() ORDER BY pid LIMIT 1"
-)
+#: The table that is being vacuumed, or whose index is being built, now, and by whom: the DDL comes where it hurts.
+_MAINTAINED = """
+SELECT p.relid::regclass::text, a.application_name
+FROM (SELECT pid, relid FROM pg_stat_progress_vacuum
+      UNION ALL SELECT pid, relid FROM pg_stat_progress_create_index) AS p
+JOIN pg_stat_activity AS a ON a.pid = p.pid
+WHERE a.datname = current_database() AND p.relid <> 0 ORDER BY p.pid LIMIT 1"""
 
 
 class Load:
     """A context manager; afterwards `transactions` and `ddl` have the seconds that each client had to wait.
+
+    `collisions` has, for each ALTER TABLE that came while its table was being maintained, the application that did it.
 
     :param tables: with the columns `id` and `quantity`, and `rows` rows.
     :param ddl_every: seconds from one ALTER TABLE to the next.
@@ -44,6 +49,7 @@ class Load:
         self.rows = rows
         self.transactions: list[float] = []
         self.ddl: list[float] = []
+        self.collisions: list[str] = []
         self._ddl_every = ddl_every
         self._ddl_count = ddl_count
         self._over = threading.Event()
@@ -95,12 +101,14 @@ class Load:
             for number in range(self._ddl_count):
                 if self._over.wait(self._ddl_every):
                     break
-                cursor.execute(_VACUUMED)
-                vacuumed = cursor.fetchone()
-                table = vacuumed[0] if vacuumed else self.tables[number % len(self.tables)]
+                cursor.execute(_MAINTAINED)
+                maintained = cursor.fetchone()
+                table = maintained[0] if maintained else self.tables[number % len(self.tables)]
                 begin = time.monotonic()
                 cursor.execute(f"ALTER TABLE {table} ADD COLUMN added_{number} int")
                 self.ddl.append(time.monotonic() - begin)
+                if maintained:
+                    self.collisions.append(maintained[1])
         conn.close()
 
 
