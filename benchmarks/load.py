@@ -22,6 +22,7 @@ UPDATE {table} SET quantity = quantity + 1 WHERE id = :id;
 _CLIENTS = 8
 _RATE = 50  # transactions a second: little, so that a wait is not for the processor
 _LONGEST = 900  # seconds after which pgbench ends by itself
+_LOOK_SECONDS = 0.05
 #: The table that is being vacuumed, or whose index is being built, now, and by whom: the DDL comes where it hurts.
 _MAINTAINED = """
 SELECT p.relid::regclass::text, a.application_name
@@ -37,7 +38,7 @@ class Load:
     `collisions` has, for each ALTER TABLE that came while its table was being maintained, the application that did it.
 
     :param tables: with the columns `id` and `quantity`, and `rows` rows.
-    :param ddl_every: seconds from one ALTER TABLE to the next.
+    :param ddl_every: seconds from one ALTER TABLE to the next, and up to twice as many while nothing is at work.
     :param ddl_count: so many of them.
     """
 
@@ -101,8 +102,7 @@ class Load:
             for number in range(self._ddl_count):
                 if self._over.wait(self._ddl_every):
                     break
-                cursor.execute(_MAINTAINED)
-                maintained = cursor.fetchone()
+                maintained = self._maintained(cursor)
                 table = maintained[0] if maintained else self.tables[number % len(self.tables)]
                 begin = time.monotonic()
                 cursor.execute(f"ALTER TABLE {table} ADD COLUMN added_{number} int")
@@ -110,6 +110,16 @@ class Load:
                 if maintained:
                     self.collisions.append(maintained[1])
         conn.close()
+
+    def _maintained(self, cursor: t.Any) -> tuple[str, str] | None:
+        """The table at work and by whom; where nothing is, it is waited for, as long as from one ALTER TABLE to the
+        next."""
+        give_up = time.monotonic() + self._ddl_every
+        while True:
+            cursor.execute(_MAINTAINED)
+            found = cursor.fetchone()
+            if found or time.monotonic() > give_up or self._over.wait(_LOOK_SECONDS):
+                return t.cast("tuple[str, str] | None", found)
 
 
 def transaction_seconds(log: str) -> list[float]:
