@@ -22,14 +22,14 @@ UPDATE {table} SET quantity = quantity + 1 WHERE id = :id;
 _CLIENTS = 8
 _RATE = 50  # transactions a second: little, so that a wait is not for the processor
 _LONGEST = 900  # seconds after which pgbench ends by itself
-_LOOK_SECONDS = 0.05
+_LOOK_SECONDS, _PATIENCE_SECONDS = 0.05, 10
 #: The table that is being vacuumed, or whose index is being built, now, and by whom: the DDL comes where it hurts.
 _MAINTAINED = """
 SELECT p.relid::regclass::text, a.application_name
 FROM (SELECT pid, relid FROM pg_stat_progress_vacuum
       UNION ALL SELECT pid, relid FROM pg_stat_progress_create_index) AS p
-JOIN pg_stat_activity AS a ON a.pid = p.pid
-WHERE a.datname = current_database() AND p.relid <> 0 ORDER BY p.pid LIMIT 1"""
+JOIN pg_stat_activity AS a ON a.pid = p.pid AND a.datname = current_database()
+JOIN pg_class AS c ON c.oid = p.relid AND c.relkind = 'r' ORDER BY p.pid LIMIT 1"""
 
 
 class Load:
@@ -38,7 +38,7 @@ class Load:
     `collisions` has, for each ALTER TABLE that came while its table was being maintained, the application that did it.
 
     :param tables: with the columns `id` and `quantity`, and `rows` rows.
-    :param ddl_every: seconds from one ALTER TABLE to the next, and up to twice as many while nothing is at work.
+    :param ddl_every: seconds from one ALTER TABLE to the next, and up to ten more while nothing is at work.
     :param ddl_count: so many of them.
     """
 
@@ -54,7 +54,8 @@ class Load:
         self._ddl_every = ddl_every
         self._ddl_count = ddl_count
         self._over = threading.Event()
-        self._ddl_thread = threading.Thread(target=self._send_ddl, daemon=True)
+        self._ddl_error: Exception | None = None
+        self._ddl_thread = threading.Thread(target=self._keep_sending_ddl, daemon=True)
 
     def __enter__(self) -> Load:
         self._pgbench = self._start_pgbench()
@@ -68,6 +69,8 @@ class Load:
         self.server.run_sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'pgbench'")
         output = self._pgbench.communicate(timeout=60)[0].decode(errors="replace")
         if exc_type is None:
+            if self._ddl_error:
+                raise NotWorked(f"an ALTER TABLE ended in an error: {self._ddl_error}")
             for log in self._directory.glob("transactions.*"):
                 self.transactions += transaction_seconds(log.read_text(encoding="utf-8"))
             if not self.transactions:
@@ -96,6 +99,12 @@ class Load:
             stderr=subprocess.STDOUT,
         )
 
+    def _keep_sending_ddl(self) -> None:
+        try:
+            self._send_ddl()
+        except Exception as exc:  # noqa: BLE001 - of a thread; it is raised where the load ends
+            self._ddl_error = exc
+
     def _send_ddl(self) -> None:
         conn = self.server.connect(SHOP)
         with conn.cursor() as cursor:
@@ -112,9 +121,8 @@ class Load:
         conn.close()
 
     def _maintained(self, cursor: t.Any) -> tuple[str, str] | None:
-        """The table at work and by whom; where nothing is, it is waited for, as long as from one ALTER TABLE to the
-        next."""
-        give_up = time.monotonic() + self._ddl_every
+        """The table at work and by whom; where nothing is, it is waited for, and not for ever."""
+        give_up = time.monotonic() + _PATIENCE_SECONDS
         while True:
             cursor.execute(_MAINTAINED)
             found = cursor.fetchone()

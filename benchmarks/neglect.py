@@ -45,7 +45,7 @@ MEASURED = 2 * _MEASURED_TABLES
 #: An index that takes long to be built, whatever the processor: it naps for a millisecond every so many rows, and so
 #: many times in all.
 _SLOW_INDEX = """CREATE INDEX ON {name} (slowly(id))"""
-_SLOWLY = """CREATE FUNCTION slowly(i int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN
+_SLOWLY = """CREATE OR REPLACE FUNCTION slowly(i int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN
   IF i % {every} = 0 THEN PERFORM pg_catalog.pg_sleep(0.001); END IF; RETURN i; END $$"""
 _NAPS = 12_500
 
@@ -161,8 +161,9 @@ class Neglected:
         _vacuum(server)
 
     def _slow_down(self, server: PrivatePostgres) -> None:
-        server.run_sql(_SLOWLY.format(every=max(1, self.sizes.rows // self.sizes.naps)), SHOP)
+        server.run_sql(_SLOWLY.format(every=self.sizes.rows + 1), SHOP)  # no nap while we build
         _for_each(server, self.sizes.names, _SLOW_INDEX)
+        server.run_sql(_SLOWLY.format(every=max(1, self.sizes.rows // self.sizes.naps)), SHOP)
 
     def _bloat(self, server: PrivatePostgres) -> None:
         server.run_sql(f"CREATE DATABASE {SHOP}")

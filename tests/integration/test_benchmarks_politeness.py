@@ -17,8 +17,8 @@ import types
 import pytest
 
 _BENCHMARKS = pathlib.Path(__file__).resolve().parent.parent.parent / "benchmarks"
-_SMALL = ("--rounds", "1", "--tables", "2", "--rows", "4000", "--cost-delay", "100ms", "--naps", "1500")
-_SHORT = ("--long", "0.5", "--quiet-seconds", "0.5", "--ddl-every", "1", "--ddl-count", "2")
+_SMALL = ("--rounds", "1", "--tables", "2", "--rows", "4000", "--cost-delay", "100ms", "--naps", "700")
+_SHORT = ("--long", "0.5", "--quiet-seconds", "0.5", "--ddl-every", "0.5", "--ddl-count", "2")
 
 
 def test_each_side_is_met_by_an_alter_table() -> None:
