@@ -62,7 +62,7 @@ bench-audit: ## our audit of the dependencies of 200 projects beside pip-audit a
 bench-restore: ## our restore beside pg_restore, and how long the application stands, about 15 minutes
 	@bin/test --exec python benchmarks/bench_restore.py $(BENCH)
 
-bench-politeness: ## the longest wait of a client while we vacuum, and while vacuumdb does
+bench-politeness: ## the longest wait of a client while we vacuum and rebuild, and while vacuumdb and reindexdb do, about 15 minutes
 	@bin/test --exec python benchmarks/bench_politeness.py $(BENCH)
 
 docs: ## build the HTML documentation of modules and roles into .cache/docs

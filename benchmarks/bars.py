@@ -77,6 +77,22 @@ def maintenance_in(log: str) -> list[str]:
     return found
 
 
+def measured_in(log: str) -> int:
+    """How often a server's log tells that an index was measured."""
+    return sum('"pgstatindex"(' in match.group("sql") for match in _LOGGED.finditer(log))
+
+
+def collisions_with(name: str, applications: t.Sequence[str], met: t.Sequence[str]) -> int:
+    """How many of the sessions that were met at work are the side's own, by the beginnings of their names.
+
+    :raises NotWorked: when there is none: nobody had to wait for that side.
+    """
+    own = sum(application.startswith(tuple(applications)) for application in met)
+    if applications and not own:
+        raise NotWorked(f"{name}: no ALTER TABLE met what it did, so nobody had to wait for it")
+    return own
+
+
 def ends_cleanly_when_told() -> None:
     """SIGTERM unwinds the stack, which stops the servers and removes the directories."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))

@@ -22,17 +22,23 @@ UPDATE {table} SET quantity = quantity + 1 WHERE id = :id;
 _CLIENTS = 8
 _RATE = 50  # transactions a second: little, so that a wait is not for the processor
 _LONGEST = 900  # seconds after which pgbench ends by itself
-#: What is being vacuumed now: the DDL comes where it hurts.
-_VACUUMED = (
-    "SELECT relid::regclass::text FROM pg_stat_progress_vacuum WHERE datname = current_database() ORDER BY pid LIMIT 1"
-)
+_LOOK_SECONDS, _PATIENCE_SECONDS = 0.05, 10
+#: The table that is being vacuumed, or whose index is being built, now, and by whom: the DDL comes where it hurts.
+_MAINTAINED = """
+SELECT p.relid::regclass::text, a.application_name
+FROM (SELECT pid, relid FROM pg_stat_progress_vacuum
+      UNION ALL SELECT pid, relid FROM pg_stat_progress_create_index) AS p
+JOIN pg_stat_activity AS a ON a.pid = p.pid AND a.datname = current_database()
+JOIN pg_class AS c ON c.oid = p.relid AND c.relkind = 'r' ORDER BY p.pid LIMIT 1"""
 
 
 class Load:
     """A context manager; afterwards `transactions` and `ddl` have the seconds that each client had to wait.
 
+    `collisions` has, for each ALTER TABLE that came while its table was being maintained, the application that did it.
+
     :param tables: with the columns `id` and `quantity`, and `rows` rows.
-    :param ddl_every: seconds from one ALTER TABLE to the next.
+    :param ddl_every: seconds from one ALTER TABLE to the next, and up to ten more while nothing is at work.
     :param ddl_count: so many of them.
     """
 
@@ -44,10 +50,12 @@ class Load:
         self.rows = rows
         self.transactions: list[float] = []
         self.ddl: list[float] = []
+        self.collisions: list[str] = []
         self._ddl_every = ddl_every
         self._ddl_count = ddl_count
         self._over = threading.Event()
-        self._ddl_thread = threading.Thread(target=self._send_ddl, daemon=True)
+        self._ddl_error: Exception | None = None
+        self._ddl_thread = threading.Thread(target=self._keep_sending_ddl, daemon=True)
 
     def __enter__(self) -> Load:
         self._pgbench = self._start_pgbench()
@@ -61,6 +69,8 @@ class Load:
         self.server.run_sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'pgbench'")
         output = self._pgbench.communicate(timeout=60)[0].decode(errors="replace")
         if exc_type is None:
+            if self._ddl_error:
+                raise NotWorked(f"an ALTER TABLE ended in an error: {self._ddl_error}")
             for log in self._directory.glob("transactions.*"):
                 self.transactions += transaction_seconds(log.read_text(encoding="utf-8"))
             if not self.transactions:
@@ -89,19 +99,35 @@ class Load:
             stderr=subprocess.STDOUT,
         )
 
+    def _keep_sending_ddl(self) -> None:
+        try:
+            self._send_ddl()
+        except Exception as exc:  # noqa: BLE001 - of a thread; it is raised where the load ends
+            self._ddl_error = exc
+
     def _send_ddl(self) -> None:
         conn = self.server.connect(SHOP)
         with conn.cursor() as cursor:
             for number in range(self._ddl_count):
                 if self._over.wait(self._ddl_every):
                     break
-                cursor.execute(_VACUUMED)
-                vacuumed = cursor.fetchone()
-                table = vacuumed[0] if vacuumed else self.tables[number % len(self.tables)]
+                maintained = self._maintained(cursor)
+                table = maintained[0] if maintained else self.tables[number % len(self.tables)]
                 begin = time.monotonic()
                 cursor.execute(f"ALTER TABLE {table} ADD COLUMN added_{number} int")
                 self.ddl.append(time.monotonic() - begin)
+                if maintained:
+                    self.collisions.append(maintained[1])
         conn.close()
+
+    def _maintained(self, cursor: t.Any) -> tuple[str, str] | None:
+        """The table at work and by whom; where nothing is, it is waited for, and not for ever."""
+        give_up = time.monotonic() + _PATIENCE_SECONDS
+        while True:
+            cursor.execute(_MAINTAINED)
+            found = cursor.fetchone()
+            if found or time.monotonic() > give_up or self._over.wait(_LOOK_SECONDS):
+                return t.cast("tuple[str, str] | None", found)
 
 
 def transaction_seconds(log: str) -> list[float]:

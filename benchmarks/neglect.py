@@ -32,6 +32,23 @@ _NEGLECT = "UPDATE {name} SET quantity = quantity + 1 WHERE id % 10 < 3"
 #: Every twentieth table is neglected where only few are.
 _ONE_IN = 20
 
+#: Tables whose indexes are large enough to be measured, and well.
+_HISTORY = """CREATE TABLE {name} (id int PRIMARY KEY, token text NOT NULL);
+INSERT INTO {name} SELECT id, md5(id::text) FROM generate_series(1, {rows}) AS id;
+CREATE INDEX ON {name} (token)"""
+_MEASURED_TABLES = 10
+#: The index of its primary key is just over one MiB, from which on an index is measured; that of its tokens is larger.
+_MEASURED_ROWS = 60_000
+#: Large indexes that a rebuild has to look into before it can say that nothing is due.
+MEASURED = 2 * _MEASURED_TABLES
+
+#: An index that takes long to be built, whatever the processor: it naps for a millisecond every so many rows, and so
+#: many times in all.
+_SLOW_INDEX = """CREATE INDEX ON {name} (slowly(id))"""
+_SLOWLY = """CREATE OR REPLACE FUNCTION slowly(i int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN
+  IF i % {every} = 0 THEN PERFORM pg_catalog.pg_sleep(0.001); END IF; RETURN i; END $$"""
+_NAPS = 12_500
+
 #: Each index of these tables is bloated: every other row goes, so that no page of the index becomes free.
 _EVENTS = """CREATE TABLE {name} (id int PRIMARY KEY, state int NOT NULL, token text NOT NULL);
 INSERT INTO {name} SELECT id, id / 1000, md5(id::text) FROM generate_series(1, {rows}) AS id;
@@ -48,10 +65,15 @@ class Sizes:
     rows: int
     bloated: int
     bloated_rows: int
+    naps: int = _NAPS
 
     @property
     def names(self) -> list[str]:
         return [f"public.t_{number:04d}" for number in range(1, self.tables + 1)]
+
+    @property
+    def history(self) -> list[str]:
+        return [f"public.h_{number:02d}" for number in range(1, _MEASURED_TABLES + 1)]
 
     @property
     def few(self) -> list[str]:
@@ -101,6 +123,8 @@ class Neglected:
                 "healthy": ("", self._fill),
                 "all": ("healthy", lambda server: self._neglect(server, self.sizes.names)),
                 "few": ("healthy", lambda server: self._neglect(server, self.sizes.few)),
+                "measured": ("healthy", self._add_history),
+                "slow": ("healthy", self._slow_down),
                 "bloated": ("", self._bloat),
             }[name]
             hasty = {**_SETTINGS, "fsync": "off"}  # of a cluster that is being built nothing has to last
@@ -129,6 +153,17 @@ class Neglected:
     def _neglect(self, server: PrivatePostgres, names: t.Sequence[str]) -> None:
         _for_each(server, names, _NEGLECT)
         _wait_for_statistics(server, "n_tup_upd", len(names) * self.sizes.rows * 3 // 10)
+
+    def _add_history(self, server: PrivatePostgres) -> None:
+        server.run_sql("CREATE EXTENSION pgstattuple", SHOP)
+        _for_each(server, self.sizes.history, _HISTORY, _MEASURED_ROWS)
+        _wait_for_statistics(server, "n_tup_ins", len(self.sizes.history) * _MEASURED_ROWS)
+        _vacuum(server)
+
+    def _slow_down(self, server: PrivatePostgres) -> None:
+        server.run_sql(_SLOWLY.format(every=self.sizes.rows + 1), SHOP)  # no nap while we build
+        _for_each(server, self.sizes.names, _SLOW_INDEX)
+        server.run_sql(_SLOWLY.format(every=max(1, self.sizes.rows // self.sizes.naps)), SHOP)
 
     def _bloat(self, server: PrivatePostgres) -> None:
         server.run_sql(f"CREATE DATABASE {SHOP}")

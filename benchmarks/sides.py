@@ -12,7 +12,7 @@ import subprocess
 import time
 import typing as t
 
-from bars import NotWorked, maintenance_in
+from bars import NotWorked, maintenance_in, measured_in
 from support.modules import run_module
 from support.postgres import SHOP, PrivatePostgres
 
@@ -103,9 +103,9 @@ def vacuums(server: PrivatePostgres, tables: t.Collection[str]) -> t.Iterator[No
 @contextlib.contextmanager
 def rebuilds(server: PrivatePostgres, tables: t.Sequence[str]) -> t.Iterator[None]:
     """What runs inside must rebuild every index of these tables, no other, and leave none invalid."""
-    before = _index_files(server)
+    before = index_files(server)
     yield
-    after = _index_files(server)
+    after = index_files(server)
     rebuilt = {key for key, file in after.items() if file != before.get(key)}
     wanted = {key for key in before if key[0] in tables}
     if rebuilt != wanted or set(after) != set(before):
@@ -115,13 +115,24 @@ def rebuilds(server: PrivatePostgres, tables: t.Sequence[str]) -> t.Iterator[Non
         raise NotWorked(f"{invalid} invalid indexes are left")
 
 
-def _index_files(server: PrivatePostgres) -> dict[tuple[str, str], int]:
+def index_files(server: PrivatePostgres) -> dict[tuple[str, str], int]:
+    """The file of each index, by its table and its name."""
     rows = server.run_sql(
         "SELECT i.schemaname || '.' || i.relname, i.indexrelname, c.relfilenode"
         " FROM pg_stat_user_indexes i JOIN pg_class c ON c.oid = i.indexrelid",
         SHOP,
     )
     return {(table, index): file for table, index, file in rows}
+
+
+@contextlib.contextmanager
+def measures(server: PrivatePostgres, least: int) -> t.Iterator[None]:
+    """What runs inside must look into so many indexes with pgstatindex; the server's log decides."""
+    already = len(server.log())
+    yield
+    measured = measured_in(server.log()[already:])
+    if measured < least:
+        raise NotWorked(f"{measured} indexes were measured, of {least} that are large enough")
 
 
 @contextlib.contextmanager

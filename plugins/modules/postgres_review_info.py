@@ -20,7 +20,8 @@ description:
     counts in RV(coverage) as not looked at. A check that fails or takes too long makes the verdict V(unknown).
   - What a role may not see is a finding with the GRANT that it lacks. C(pg_monitor) is enough for all but the numbers
     of sequences, which need C(SELECT) on them.
-  - Works on standbys too. Opens one connection a database, and one a database to each of O(standbys).
+  - Works on standbys too. Opens one connection a database, a second one for as long as it measures tables or indexes
+    that are large enough for that (O(minimum_bytes)), and one a database to each of O(standbys).
 options:
   slow_mean_ms:
     description: A query is slow from this mean execution time on, in milliseconds.

@@ -31,6 +31,7 @@ from support.postgres_faults import (
     slow_vacuum,
     spoil,
     subjects,
+    transaction,
 )
 
 pytest_plugins = ("support.postgres_fixtures",)
@@ -82,6 +83,9 @@ def test_a_missing_privilege_fails_and_names_the_grant(weak: PrivatePostgres, mo
 
     assert not allowed["failed"], allowed["reason"]
     assert allowed["changed"] is True
+    unseen = [finding for finding in allowed["findings"] if finding["id"] == "postgres.vacuum.blind"]
+    assert [finding["action"] for finding in unseen] == (['GRANT pg_monitor TO "weak"'] if module == VACUUM else [])
+    assert all("role weak does not see other sessions" in finding["message"] for finding in unseen)
 
 
 def test_pg_monitor_alone_reviews_all_and_maintains_nothing(weak: PrivatePostgres) -> None:
@@ -123,6 +127,32 @@ def test_the_least_privileged_role_does_all_but_what_is_not_its_own(weak: Privat
         assert (vacuum["verdict"], subjects(vacuum["not_done"])) == ("failed", {"public.private"})
         assert "the owner is steward_admin" in vacuum["reason"]
         assert len(actions(vacuum)) == 1
+
+
+@pytest.mark.parametrize("task", ["vacuum", "analyze"])
+def test_a_table_that_changed_hands_after_the_plan_is_skipped_by_the_server_and_not_done(
+    weak: PrivatePostgres, task: str
+) -> None:
+    """The server only warns, and says that it did it."""
+    neglect(weak)
+    fill(weak, "queued", 1000)
+    settle(weak, "queued", 1000)
+    _give_away(weak, "busy", "queued")
+    weak.run_sql("GRANT pg_monitor, keeper TO weak")
+    with transaction(weak, "LOCK TABLE busy IN SHARE MODE"):
+        process = begin(VACUUM, weak, task=task, lock_timeout="60s", **_LOGIN)
+        at_work(weak, task.upper())
+        weak.run_sql("ALTER TABLE queued OWNER TO steward_admin", SHOP)
+    answer = end(process)
+
+    assert (answer["verdict"], answer["changed"], subjects(answer["done"])) == ("failed", True, {"public.busy"})
+    (entry,) = answer["not_done"]
+    assert (entry["subject"], entry["kind"]) == ("public.queued", "forbidden")
+    assert entry["reason"].startswith("WARNING:")
+    assert '"queued"' in entry["reason"]
+    assert len([statement for statement in issued(weak, task.upper()) if '"queued"' in statement]) == 1
+    counts = "SELECT vacuum_count, analyze_count FROM pg_stat_user_tables WHERE relname = 'queued'"
+    assert weak.run_sql(counts, SHOP) == [(0, 0)]
 
 
 def test_a_leftover_that_is_not_ours_to_drop_is_named_with_its_owner(weak: PrivatePostgres) -> None:

@@ -30,8 +30,10 @@ def _small(program: str, *arguments: str) -> str:
 def test_maintenance() -> None:
     sizes = ("--tables", "20", "--rows", "1000", "--bloated", "1", "--bloated-rows", "100000")
     said = _small("bench_postgres.py", *sizes, "--only", "idle", "all", "few", "reindex")
-    for name in ("idle_1000_tables_seconds", "vacuum_all_ratio", "vacuum_few_ratio", "reindex_ratio"):
+    idle = [f"idle_1000_tables_{name}seconds" for name in ("", "analyze_", "reindex_")]
+    for name in (*idle, "vacuum_all_ratio", "vacuum_few_ratio", "reindex_ratio"):
         assert f"\n{name} " in said
+    assert "each time 20 indexes were measured" in said
 
 
 def test_a_restore_under_an_application() -> None:

@@ -13,6 +13,9 @@ import pytest
 from support.modules import run_module
 from support.postgres import SHOP, PrivatePostgres, settle
 
+from ansible_collections.steward.maintenance.plugins.module_utils._core.durations import format_duration
+from ansible_collections.steward.maintenance.plugins.module_utils._core.sizes import format_size
+
 pytest_plugins = ("support.postgres_fixtures",)
 
 _LONG = "i" * 63
@@ -118,6 +121,11 @@ def test_check_mode_tells_everything_and_changes_nothing(shop: PrivatePostgres) 
     assert set(plans) == {f"public.{_LONG}", "public.bloated_pkey", "public.bloated_word"}
     assert plans["public.bloated_word"]["estimate"]["reclaimed_bytes"] > 1_000_000
     assert plans["public.bloated_word"]["estimate"]["free_bytes"] != 0
+    estimate = plans["public.bloated_word"]["estimate"]
+    assert estimate["seconds"] == round(estimate["bytes"] / 20e6, 1) > 0
+    size, time = format_size(estimate["bytes"]), format_duration(estimate["seconds"])
+    line = f"public.bloated_word: REINDEX INDEX CONCURRENTLY would be done, {size}, about {time}\n"
+    assert line in told["diff"]["after"]
     assert f"public.{_LONG}: invalid" in told["diff"]["before"]
     assert _catalog(shop) == before
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import threading
 import typing as t
 
 import pytest
@@ -118,16 +119,26 @@ def test_a_healthy_database_with_all_of_contrib_gives_no_finding(shop: PrivatePo
     assert len([name for name in figures if name.startswith(("table_bytes", "index_bytes"))]) == 20
 
 
-def test_one_connection_is_opened_to_each_database(shop: PrivatePostgres) -> None:
+def test_one_connection_is_opened_to_each_database_and_one_more_while_it_measures(shop: PrivatePostgres) -> None:
     shop.configure(log_connections="on")
     shop.run_sql("SELECT pg_reload_conf()")
-    already = shop.log().count("application_name=steward.maintenance")
 
-    answer = review(shop, databases=["postgres", SHOP])
-    now = shop.log().count("application_name=steward.maintenance:review")
+    small, opened = _connections(shop)
+    shop.run_sql("CREATE TABLE large (id int PRIMARY KEY); INSERT INTO large SELECT generate_series(1, 60000)", SHOP)
+    shop.run_sql("VACUUM ANALYZE large", SHOP)
+    settled(shop)
+    large, opened_for_large = _connections(shop)
 
-    assert answer["verdict"] == "ok"
-    assert now - already == 2
+    assert (small["verdict"], opened) == ("ok", 2)
+    assert (large["verdict"], opened_for_large) == ("ok", 3), "large_pkey is over minimum_bytes, and so was measured"
+
+
+def _connections(server: PrivatePostgres) -> tuple[dict[str, t.Any], int]:
+    """A review, and how many connections the server saw."""
+    told_of = "application_name=steward.maintenance:review"
+    already = server.log().count(told_of)
+    answer = review(server, databases=["postgres", SHOP])
+    return answer, server.log().count(told_of) - already
 
 
 def test_a_monitoring_role_sees_all_but_the_numbers_of_sequences(shop: PrivatePostgres) -> None:
@@ -267,9 +278,9 @@ def test_a_missing_extension_is_a_finding_and_counted_as_not_looked_at(shop: Pri
 
 def test_slow_queries_are_told_without_passwords_and_not_for_dropped_databases(shop: PrivatePostgres) -> None:
     shop.run_sql("CREATE DATABASE gone")
-    for _number in range(3):
+    for seconds in (0.2, 0.2, 0.3):
         shop.run_sql("SELECT pg_sleep(0.21), 'gone'", "gone")
-        shop.run_sql("SELECT pg_sleep(0.2)", SHOP)
+        shop.run_sql(f"SELECT pg_sleep({seconds})", SHOP)
     shop.run_sql("DROP DATABASE gone")
     shop.run_sql("ALTER ROLE weak PASSWORD 'geheim42'")
 
@@ -283,6 +294,43 @@ def test_slow_queries_are_told_without_passwords_and_not_for_dropped_databases(s
     assert "(dropped)" in {fact["database"] for fact in answer["facts"]["slow_queries"]}
     assert ("since 20" in slow["message"]) == (shop.major >= 14)
     assert answer["facts"]["statements"]["evicted"] == (0 if shop.major >= 14 else None)
+    fact = _fact(answer, "SELECT pg_sleep($1)")
+    mean, deviation, longest = shop.run_sql(_TIMES, SHOP, ("SELECT pg_sleep($1)",))[0]
+    # By hand, the 95th percentile of a normal distribution: it lies between the usual ones and the longest one.
+    assert fact["p95_ms"] == pytest.approx(min(mean + 1.645 * deviation, longest), abs=0.02)
+    assert mean + 50 < fact["p95_ms"] <= longest + 0.01
+    assert f", about 95 % under {fact['p95_ms']} ms, " in slow["message"]
+
+
+_TIMES = """SELECT mean_exec_time, stddev_exec_time, max_exec_time FROM pg_stat_statements
+  WHERE query = %s AND dbid = (SELECT oid FROM pg_database WHERE datname = current_database())"""
+
+
+def _fact(answer: dict[str, t.Any], query: str) -> dict[str, t.Any]:
+    (fact,) = [fact for fact in answer["facts"]["slow_queries"] if (fact["query"], fact["database"]) == (query, SHOP)]
+    return dict(fact)
+
+
+def test_a_quick_query_that_takes_most_of_the_time_is_told_with_its_share(shop: PrivatePostgres) -> None:
+    """It begins to matter at a minute of work in all: thirty sessions do that in two seconds."""
+    sessions = [threading.Thread(target=shop.run_sql, args=("SELECT pg_sleep(2.1)", SHOP)) for _number in range(30)]
+    for session in sessions:
+        session.start()
+    for session in sessions:
+        session.join()
+
+    answer = review(shop, slow_mean_ms=10000)
+    of_all = review(shop, slow_mean_ms=10000, slow_share_percent=100)
+
+    (heavy,) = answer["findings"]
+    assert heavy["id"] == "postgres.review.slow_query"
+    assert heavy["subject"].endswith(f" in {SHOP}")
+    assert heavy["message"].startswith("30 calls, mean 21")
+    fact = _fact(answer, "SELECT pg_sleep($1)")
+    assert f"{fact['share_percent']} % of all time" in heavy["message"]
+    assert (round(heavy["value"], 1), heavy["threshold"]) == (fact["share_percent"], 25)
+    assert 50 < heavy["value"] < 100
+    assert of_all["findings"] == []
 
 
 def test_statements_that_were_forgotten_are_told() -> None:

@@ -6,9 +6,12 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import threading
 import typing as t
 
+import psycopg2
+import psycopg2.extras
 import pytest
 from support.postgres import SHOP, PrivatePostgres, free_port, wait_for
 from support.reviews import add_shop, healthy_server, review, settled, told
@@ -111,22 +114,88 @@ def test_a_standby_that_lost_its_primary_is_told() -> None:
     assert "does not receive from its primary" in answer["findings"][0]["message"]
 
 
-def test_a_slot_that_lost_its_wal_is_told() -> None:
-    server = healthy_server(max_slot_wal_keep_size="1MB", min_wal_size="32MB", max_wal_size="32MB")
-    try:
-        add_shop(server)
-        server.run_sql("SELECT pg_create_physical_replication_slot('lost', true)")
-        for _round in range(4):
-            server.run_sql("SELECT pg_logical_emit_message(false, 'filler', repeat('x', 1000000))")
-            server.run_sql("SELECT pg_switch_wal()")
-            server.run_sql("CHECKPOINT")
-        wait_for(lambda: server.run_sql("SELECT 1 FROM pg_replication_slots WHERE wal_status = 'lost'"), "a lost slot")
-        answer = review(server)
-    finally:
-        server.close()
+@pytest.fixture(scope="module")
+def careless() -> t.Iterator[PrivatePostgres]:
+    """Without checksums; what a slot keeps beyond one file of WAL is lost at the next checkpoint."""
+    server = healthy_server(checksums=False, max_slot_wal_keep_size="16MB")
+    add_shop(server)
+    yield server
+    server.close()
 
-    assert told(answer) == [("slot_lost", "slot lost")]
-    assert "SELECT pg_drop_replication_slot('lost')" in answer["findings"][0]["action"]
+
+def _write_wal(server: PrivatePostgres, megabytes: int) -> None:
+    server.run_sql(f"SELECT pg_logical_emit_message(false, 'filler', repeat('x', {megabytes * 1000000}))")
+
+
+def _slot_findings(server: PrivatePostgres) -> list[dict[str, t.Any]]:
+    """What a review tells beside the checksums, all of one slot."""
+    return [finding for finding in review(server)["findings"] if finding["id"] != "postgres.review.setting"]
+
+
+def test_missing_checksums_are_told_with_what_switches_them_on(careless: PrivatePostgres) -> None:
+    answer = review(careless)
+
+    assert told(answer) == [("setting", "setting data_checksums")]
+    assert answer["findings"][0]["severity"] == "low"
+    assert "pg_checksums --enable" in answer["findings"][0]["action"]
+
+
+def test_a_slot_without_a_consumer_is_told_until_its_wal_is_gone(careless: PrivatePostgres) -> None:
+    careless.run_sql("SELECT pg_create_physical_replication_slot('idle', true)")
+    status = "SELECT wal_status FROM pg_replication_slots"
+    stages = [(careless.run_sql(status), _slot_findings(careless))]
+    for _file in range(2):
+        _write_wal(careless, 1)
+        careless.run_sql("SELECT pg_switch_wal()")
+    stages.append((careless.run_sql(status), _slot_findings(careless)))
+    careless.run_sql("CHECKPOINT")
+    stages.append((careless.run_sql(status), _slot_findings(careless)))
+    careless.run_sql("SELECT pg_drop_replication_slot('idle')")
+
+    assert [state for state, _findings in stages] == [[("reserved",)], [("unreserved",)], [("lost",)]]
+    unused, loosened, lost = (findings[0] for _state, findings in stages)
+    assert {len(findings) for _state, findings in stages} == {1}
+    assert {finding["subject"] for finding in (unused, loosened, lost)} == {"slot idle"}
+    assert {finding["severity"] for finding in (unused, loosened, lost)} == {"high"}
+    assert unused["id"] == "postgres.review.slot"
+    assert re.search(r"; it keeps [\d.]+ [kM]?B of WAL, and is lost after [\d.]+ MB more$", unused["message"])
+    assert (loosened["id"], loosened["value"]) == ("postgres.review.slot_lost", "unreserved")
+    beyond = r": it keeps [1-4]\d\.\d MB of WAL, and is lost after 0 B more, and the next checkpoint may remove it$"
+    assert re.search(beyond, loosened["message"])
+    assert "raise max_slot_wal_keep_size" in loosened["action"]
+    assert (lost["id"], lost["value"]) == ("postgres.review.slot_lost", "lost")
+    assert "rebuild its consumer" in lost["action"]
+    assert all("SELECT pg_drop_replication_slot('idle')" in one["action"] for one in (unused, loosened, lost))
+
+
+def test_a_slot_in_use_is_told_before_the_server_gives_up_its_wal(careless: PrivatePostgres) -> None:
+    """Its consumer is connected and takes nothing; far less than slot_bytes is kept."""
+    careless.run_sql("SELECT pg_switch_wal()")
+    place = f"host={careless.socket_dir} port={careless.port} user={careless.superuser} dbname={SHOP}"
+    consumer = psycopg2.connect(place, connection_factory=psycopg2.extras.LogicalReplicationConnection)
+    try:
+        cursor = consumer.cursor()
+        cursor.create_replication_slot("deaf", output_plugin="test_decoding")
+        cursor.start_replication(slot_name="deaf")
+        active = "SELECT 1 FROM pg_replication_slots WHERE active"
+        wait_for(lambda: careless.run_sql(active), "a slot in use")
+        before = _slot_findings(careless)
+        _write_wal(careless, 1)
+        careless.run_sql("SELECT pg_switch_wal()")
+        _write_wal(careless, 13)
+        after = _slot_findings(careless)
+    finally:
+        consumer.close()
+        wait_for(lambda: not careless.run_sql(active), "a slot that nobody uses")
+        careless.run_sql("SELECT pg_drop_replication_slot('deaf')")
+
+    assert before == []
+    (finding,) = after
+    assert (finding["id"], finding["severity"]) == ("postgres.review.slot_lag", "high")
+    assert finding["subject"] == "slot deaf"
+    assert re.search(r"the consumer .* is behind: it keeps [123]\d\.\d MB of WAL.*, and is lost after [\d.]+ MB more$",
+                     finding["message"])  # fmt: skip
+    assert "raise max_slot_wal_keep_size" in finding["action"]
 
 
 def test_a_slot_in_use_that_keeps_too_much_is_told(primary: PrivatePostgres) -> None:

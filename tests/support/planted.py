@@ -200,7 +200,20 @@ DEFECTS = {
         },
         says="it grew from 8.2 kB to",
     ),
-    "setting": Defect("setting", "setting fsync", "ALTER SYSTEM SET fsync = on", "ALTER SYSTEM SET fsync = off"),
+    "fsync off": Defect(
+        "setting",
+        "setting fsync",
+        "ALTER SYSTEM SET fsync = on",
+        "ALTER SYSTEM SET fsync = off",
+        says="fsync is off: a crash can destroy the databases",
+    ),
+    "autovacuum off": Defect(
+        "setting",
+        "setting autovacuum",
+        "ALTER SYSTEM SET autovacuum = on, then SELECT pg_reload_conf()",
+        "ALTER SYSTEM SET autovacuum = off",
+        says="autovacuum is off: dead rows pile up and the wraparound comes nearer",
+    ),
     "connections near their limit": Defect(
         "connections", "connections", "connection pool", "", {"connections_percent": 1}
     ),

@@ -34,12 +34,17 @@ class Defect:
     says: str = ""  # a part of the message
 
 
-def healthy_server(**settings: str) -> PrivatePostgres:
-    """A running server in whose settings the review finds nothing; close() it at the end."""
+def healthy_server(checksums: bool = True, **settings: str) -> PrivatePostgres:
+    """A running server in whose settings the review finds nothing; close() it at the end.
+
+    :param checksums: of data pages; what a version of initdb does by itself does not matter.
+    """
     server = PrivatePostgres(settings={**_HEALTHY, **settings})
     server.create()
-    if "checksum version:           0" in server.program("pg_controldata", "-D", str(server.data)):
-        server.program("pg_checksums", "--enable", "--no-sync", "-D", str(server.data))
+    has_them = "checksum version:           0" not in server.program("pg_controldata", "-D", str(server.data))
+    if has_them is not checksums:
+        switch = "--enable" if checksums else "--disable"
+        server.program("pg_checksums", switch, "--no-sync", "-D", str(server.data))
     server.start()
     return server
 

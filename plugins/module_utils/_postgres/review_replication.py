@@ -19,6 +19,12 @@ from .reviewing import Look
 
 _PG16, _PG17 = 160000, 170000
 
+#: A slot that keeps less is not behind: the limit counts in whole files, so a low one is always nearly used up.
+_WAL_FILE_BYTES = 16 * 1024**2
+
+#: Of what a slot may keep; a healthy consumer never comes near it.
+_NEAR_LOSS = 0.8
+
 _HERE = """CASE WHEN pg_catalog.pg_is_in_recovery()
   THEN coalesce(pg_catalog.pg_last_wal_receive_lsn(), pg_catalog.pg_last_wal_replay_lsn())
   ELSE pg_catalog.pg_current_wal_lsn() END"""
@@ -37,6 +43,13 @@ class Slot:
     row_age: int  # of the oldest rows that it keeps, in transactions
     inactive_seconds: float | None  # known from 17 on
     invalid_because: str
+
+    @property
+    def nears_its_loss(self) -> bool:
+        """Whether most of what max_slot_wal_keep_size allows is used up, and that by more than the file in use."""
+        if self.safe_bytes is None or self.kept_bytes < _WAL_FILE_BYTES:
+            return False
+        return self.kept_bytes >= _NEAR_LOSS * (self.kept_bytes + self.safe_bytes)
 
 
 def _slots(look: Look) -> list[Slot]:
@@ -85,11 +98,14 @@ def replication_slots(look: Look) -> t.Iterator[Finding]:
             message = f"nobody uses this {slot.kind} slot{since}; {kept}"
             action = f"start its consumer again; when there is none any more, {drop}"
             yield look.finding("slot", "high", subject, message, action, slot.kept_bytes)
-        elif slot.kept_bytes >= look.thresholds.slot_bytes:
+        elif slot.nears_its_loss or slot.kept_bytes >= look.thresholds.slot_bytes:
             message = f"the consumer of this {slot.kind} slot is behind: {kept}"
             action = "look for a long transaction, a slow disk or a cut network at its consumer"
-            limit = look.thresholds.slot_bytes
-            yield look.finding("slot_lag", "medium", subject, message, action, slot.kept_bytes, limit)
+            severity, limit = "medium", look.thresholds.slot_bytes
+            if slot.nears_its_loss:
+                action += ", or raise max_slot_wal_keep_size"
+                severity, limit = "high", slot.kept_bytes + (slot.safe_bytes or 0)
+            yield look.finding("slot_lag", severity, subject, message, action, slot.kept_bytes, limit)
 
 
 def replication_lag(look: Look) -> t.Iterator[Finding]:
