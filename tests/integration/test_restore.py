@@ -12,7 +12,7 @@ import threading
 import typing as t
 
 import pytest
-from support.backups import Backups, make_old
+from support.backups import Backups, make_old, rewrite
 from support.modules import run_module
 from support.postgres import PrivatePostgres, wait_for
 from support.restores import LIVE_ROWS, SAVED_ROWS, Restores, reset
@@ -220,6 +220,22 @@ def test_a_backup_of_the_future_is_not_the_newest(saved: Backups, restores: Rest
         assert {one["name"]: one["state"] for one in listed["backups"]}[future] == "future"
         assert ("restore-future-backup", future) in [(one["id"], one["subject"]) for one in listed["findings"]]
     restores.assert_untouched()
+
+
+def test_a_locale_that_the_host_lacks_is_refused_before_anything_is_touched(saved: Backups, restores: Restores) -> None:
+    with _made_under_a_fast_clock(saved) as name:
+
+        def elsewhere(body: dict[str, t.Any]) -> None:
+            for entry in body["databases"]:
+                entry.update(collate="xx_YY.UTF-8", ctype="xx_YY.UTF-8")
+
+        rewrite(saved, elsewhere, -1)
+        for check in (True, False):
+            answer = restores.restore(check, backup=name, allow_unverified=True)
+            assert answer["verdict"] == "failed", answer
+            assert "the server's host has no locale xx_YY.UTF-8 (could not create locale" in answer["reason"]
+    restores.assert_untouched()
+    assert restores.journals() == ""
 
 
 def test_retired_when_its_time_is_over_and_all_is_well(saved: Backups, restores: Restores) -> None:
