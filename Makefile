@@ -32,8 +32,8 @@ integration: ## the modules on real servers: PostgreSQL 13 to 18
 cores: ## unit and integration tests on the other ansible-cores
 	bin/test cores
 
-faults: ## what is injected, what must happen
-	bin/test faults
+faults: ## what is injected, what must happen; more kills than in `make test`, and the table of flipped bits
+	STEWARD_KILLS="$${STEWARD_KILLS:-20}" bin/test faults
 
 molecule: ## roles and playbooks on systemd hosts; make molecule SCENARIO=x runs one
 	SCENARIO='$(SCENARIO)' bin/test molecule
