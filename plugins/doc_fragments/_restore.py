@@ -41,7 +41,9 @@ options:
     type: str
     required: true
   backup:
-    description: Name of the backup, such as V(20261123T051339Z). Empty means the newest that may be used.
+    description:
+      - Name of the backup, such as V(20261123T051339Z). Empty means the newest that may be used. One that bears a date
+        in the future was made while a clock was wrong; it is taken only when it is named.
     type: str
     default: ''
   at:

@@ -24,7 +24,9 @@ options:
     type: path
     default: /var/backups/steward
   backup:
-    description: Name of the backup, the moment it was begun, such as V(20261123T051339Z). Empty means the newest.
+    description:
+      - Name of the backup, the moment it was begun, such as V(20261123T051339Z). Empty means the newest. One that bears
+        a date in the future was made while a clock was wrong; it is fetched only when it is named.
     type: str
     default: ''
   at:

@@ -79,9 +79,10 @@ coverage:
   sample: {looked: 1, of: 1}
 backups:
   description:
-    - The backups, newest first. C(state) is V(verified), V(unverified), V(refuted) or V(damaged), and C(line) is
-      all of
-      it for a person. Ages are seconds, sizes are bytes.
+    - The backups, newest first. C(state) is V(verified), V(unverified), V(refuted), V(damaged) or V(future), and
+      C(line) is all of it for a person. Ages are seconds, sizes are bytes.
+    - A backup whose C(state) is V(future) bears a date in the future, for a clock was wrong. It is restored only
+      when it is named.
   returned: always
   type: list
   elements: dict

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
@@ -147,9 +148,19 @@ def test_database_dropped_half_way(server, backups):
     process = backups.start_backup()
     wait_for(lambda: waiting(server), "the dump waits")
     server.run_sql("DROP DATABASE doomed WITH (FORCE)")
-    stdout, _stderr = process.communicate(timeout=60)
+    server.run_sql("CREATE DATABASE newcomer")
+    try:
+        stdout, _stderr = process.communicate(timeout=60)
+        # One that was created meanwhile is in no manifest as dumped, skipped or failed: that is told, and it is due.
+        told = [(one["id"], one["subject"]) for one in json.loads(stdout)["findings"]]
+        assert ("backup-not-yet-protected", "newcomer") in told
+        assert "newcomer" in backups.manifest()["others"]
+        assert backups.back_up(check=True)["planned"][0]["reason"] == "database 'newcomer' is in no backup yet"
+    finally:
+        server.run_sql("DROP DATABASE newcomer")
     assert b'"verdict": "findings"' in stdout, stdout
     manifest = backups.manifest()
+    assert manifest["pg_dump_version"].split(".")[0] == str(server.major)
     assert [entry["name"] for entry in manifest["skipped"]] == ["doomed"]
     assert [entry["name"] for entry in manifest["databases"]] == ["crm", "postgres", "shop"]
     assert not any(entry["path"].startswith("doomed") for entry in manifest["files"])
@@ -198,11 +209,18 @@ def test_two_at_once(backups):
 
 
 def test_one_that_takes_too_long_is_named(server, backups):
+    """Also by another host, whose directory is another one: the lock of the directory is not what it meets."""
     blocker = server.connect("shop")
     blocker.cursor().execute("BEGIN; LOCK TABLE public.t")
     process = backups.start_backup()
     wait_for(backups.partials, "the first one writes")
+    elsewhere = backups.path.with_name("another host's")
+    other = backups.start_backup(path=str(elsewhere), login_database="crm")
     answer = backups.back_up()
+    told = json.loads(other.communicate(timeout=60)[0])
+    assert told["verdict"] == "failed"
+    assert f"another run backs up 127.0.0.1:{server.port} at the moment (session " in told["reason"]
+    assert list(elsewhere.glob("*Z*")) == []
     assert answer["verdict"] == "failed"
     assert f"(process {process.pid})" in answer["reason"]
     assert len(backups.partials()) == 1

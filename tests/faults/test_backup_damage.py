@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Single flipped bits and files cut short, in every kind of backup there is: 0 undetected, before any restore begins.
 
-Each file of a backup takes part, the manifest too. One line a kind is printed, whatever is captured.
+Each file of a backup takes part, the manifest too. One line a kind is printed, whatever is captured, and marked so that
+bin/test shows it in its end.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ def backups(server):
 def say(capsys):
     def out_loud(text):
         with capsys.disabled():
-            print(f"\n{text}", end="", flush=True)
+            print(f"\n|: {text} :|", end="", flush=True)
 
     return out_loud
 

@@ -19,7 +19,7 @@ from support.s3_faults import FaultyStore
 pytest_plugins = ("support.offsite_fixtures",)
 pytestmark = pytest.mark.s3
 
-KILLS = 12
+KILLS = 20
 BACKUPS = 3
 NAMES = ["20261118T000000Z", "20261119T000000Z"]
 #: Many parts, so that most of the requests are in the middle of one.

@@ -1,18 +1,32 @@
 # Copyright (c) 2026, The steward.maintenance authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""SIGKILL at every line of a restore's journal: production is untouched or exchanged, and the next run completes."""
+"""SIGKILL at every line of a restore's journal, and at any other moment: production is untouched or exchanged, and the
+next run completes. STEWARD_KILLS says at how many moments (`make faults`: 20).
+"""
 
 from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import time
 
 import pytest
 from support.postgres import wait_for
 from support.restore_subject import FirstTime, Line, killed, roll_back, run
 from support.restores import LIVE_ROWS, SAVED_ROWS, Restores
 
+from ansible_collections.steward.maintenance.plugins.module_utils._postgres.restore_catalog import site_for
+from ansible_collections.steward.maintenance.plugins.module_utils._postgres.restore_journal import open_journal
+
 pytest_plugins = ("support.restores_fixtures",)
 
+KILLS = int(os.environ.get("STEWARD_KILLS", "5"))
 SHOPS = "SELECT oid::bigint, datallowconn FROM pg_database WHERE datname = 'shop'"
+
+OURS = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'steward.maintenance:restore%'"
 
 STEPS = (
     "restore beside",
@@ -170,6 +184,48 @@ def test_a_restore_is_completed_when_its_backup_is_gone(restores: Restores) -> N
 
 def test_programs_of_a_killed_run_end(restores: Restores) -> None:
     assert killed(restores, lambda line: line == ("intent", "restore beside"), before=False)
-    ours = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'steward.maintenance:restore%'"
-    wait_for(lambda: restores.server.run_sql(ours) == [(0,)], "no session of it is left")
+    wait_for(lambda: restores.server.run_sql(OURS) == [(0,)], "no session of it is left")
     restores.assert_untouched()
+
+
+def test_killed_at_any_moment(restores: Restores) -> None:
+    """The module as Ansible runs it, one run after the other; what one left, the next one goes on with."""
+    arguments = restores.application.arguments
+    restores.application.start()
+    properties, production = restores.properties(), Production(restores)
+    began = time.monotonic()
+    assert not restores.restore(**arguments)["failed"]
+    length = time.monotonic() - began
+    _go_back(restores)
+    chance = random.Random(20261126)  # noqa: S311
+    kills = 0
+    while kills < KILLS:
+        process = restores.start_restore(**arguments)
+        try:
+            process.wait(chance.uniform(0.1, length))
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+            kills += 1
+        process.communicate()
+        # What the server was told last may still be on its way.
+        wait_for(lambda: restores.server.run_sql(OURS) == [(0,)], "no session of it is left")
+        production.check()
+        if restores.oid() != production.old and not _is_unfinished(restores):
+            assert restores.rows() == SAVED_ROWS
+            _go_back(restores)
+    answer = restores.restore(**arguments)
+    assert answer["verdict"] == "ok", answer
+    production.assert_restored()
+    assert restores.properties() == properties
+
+
+def _is_unfinished(restores: Restores) -> bool:
+    """Whether the next run has something to go on with. One that is killed as it ends leaves nothing."""
+    return open_journal(str(restores.state), site_for(restores.server.login, "shop")).peek() is not None
+
+
+def _go_back(restores: Restores) -> None:
+    """To the live database of the beginning, without a trace of the other one."""
+    back = restores.roll_back(**restores.application.arguments)
+    assert not back["failed"], back
+    restores.server.run_sql(f'DROP DATABASE "{back["kept"]}"')

@@ -61,6 +61,16 @@ def test_a_failing_layer_stops_no_other(run: object, capsys: pytest.CaptureFixtu
     assert capsys.readouterr().out.splitlines()[-1] == "3 passed, 2 failed"
 
 
+def test_what_a_layer_that_passed_has_to_tell_is_shown(run: object, capsys: pytest.CaptureFixture[str]) -> None:
+    """As pytest writes it, with a dot after a line that is not ended; a layer that failed shows its end anyhow."""
+    script = "printf '\n|: zstd 200 0 :|.\n|: gzip  200 0 :|\nnot |: this :|\n1 passed\n'"
+    outcomes = run(_layer("tells", "sh", "-c", script))  # type: ignore[operator]
+    assert runner.conclude(outcomes) == 0
+    shown = capsys.readouterr().out.splitlines()
+    start = next(number for number, line in enumerate(shown) if line.startswith("--- tells "))
+    assert shown[start + 1 : start + 4] == ["zstd 200 0", "gzip  200 0", ""]
+
+
 def test_a_layer_that_hangs_is_stopped_with_all_its_children(run: object, tmp_path: pathlib.Path) -> None:
     script = f"(trap '' TERM HUP; sleep 600 & echo $! >{tmp_path}/child; wait) & echo 5 passed; exec sleep 600"
     outcome = run(_layer("hangs", "sh", "-c", script, timeout=1))["hangs"]  # type: ignore[operator]
@@ -93,7 +103,7 @@ def test_a_core_that_this_python_cannot_run_gets_a_container(monkeypatch: pytest
     assert layers["core-2.18"].venv == "core-2.18"
 
 
-@pytest.mark.parametrize("mark", ["mark.s3", "mark.pgbackrest", "mark.packages", "mark.nginx"])
+@pytest.mark.parametrize("mark", ["mark.s3", "mark.pgbackrest", "mark.packages", "mark.nginx", "mark.majors"])
 def test_what_needs_a_program_of_the_host_runs_there_and_nowhere_else(mark: str) -> None:
     layers = {layer.name: layer for layer in catalogue.layers()}
     marked = {str(path.relative_to(ROOT)) for path in (ROOT / "tests").rglob("test_*.py") if mark in path.read_text()}

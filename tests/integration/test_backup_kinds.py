@@ -1,9 +1,10 @@
 # Copyright (c) 2026, The steward.maintenance authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Everything that a database can hold, backed up and restored by hand: the same schema, the same contents.
+"""Everything that a database can hold, backed up and restored, by hand and by us: the same schema, the same contents.
 
-The restore is the page of shell in the role's README, on another server.
+By hand is the page of shell in the role's README, on another server. There, our own restore replaces what that made,
+and makes one database that is not there.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ from __future__ import annotations
 import re
 
 import pytest
-from support.backups import AgeKey, backups_of
+from support.backups import AgeKey, backups_of, rewrite
 from support.by_hand import restore_by_hand
+from support.modules import run_module
 from support.postgres import PrivatePostgres
 
 from ansible_collections.steward.maintenance.plugins.module_utils._postgres import contents
@@ -74,6 +76,16 @@ RAW = "CREATE TABLE t (v text); INSERT INTO t VALUES (E'\\xff\\xfe no UTF-8'), (
 QUOTED = 'odd/../na\'me "x" ü=1'
 
 
+def locales(major):
+    """Databases that do not sort as the system does, by what this version offers."""
+    found = {"sorted_by_icu": "LOCALE_PROVIDER icu ICU_LOCALE 'de-AT'"} if major >= 15 else {}
+    if major >= 16:
+        found["with_rules"] = "LOCALE_PROVIDER icu ICU_LOCALE 'und' ICU_RULES $$&a < g &b < '*'$$"
+    if major >= 17:
+        found["builtin_one"] = "LOCALE_PROVIDER builtin BUILTIN_LOCALE 'C.UTF-8'"
+    return found
+
+
 def quoted(name):
     return '"' + name.replace('"', '""') + '"'
 
@@ -100,6 +112,11 @@ def server():
                 f"CREATE DATABASE {quoted(name)} ENCODING '{encoding}' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0"
             )
             running.run_sql(sql, name)
+        for name, locale in locales(running.major).items():
+            running.run_sql(
+                f"CREATE DATABASE {name} ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C' {locale} TEMPLATE template0"
+            )
+            running.run_sql(ENCODED.format(first=228), name)
         yield running
 
 
@@ -109,7 +126,8 @@ def backups(server):
         yield place
 
 
-DATABASES = ("shop", "western", "bytes", LONGEST, QUOTED)
+def databases_of(server):
+    return ["shop", "western", "bytes", LONGEST, QUOTED, *locales(server.major)]
 
 
 def schema(server, database):
@@ -126,7 +144,8 @@ def contents_of(server, database):
         cursor = conn.cursor()
         # The contents of a database that a policy hides are contents, too.
         cursor.execute("SET search_path = ''; SET row_security = off; SET client_encoding = 'SQL_ASCII'; BEGIN")
-        tables = contents.measure(conn, contents.tables(conn), checksums=True)
+        cursor.execute("SELECT schemaname, matviewname FROM pg_catalog.pg_matviews ORDER BY 1, 2")
+        tables = contents.measure(conn, [*contents.tables(conn), *cursor.fetchall()], checksums=True)
         return [table.to_dict() for table in tables], contents.large_objects_checksum(conn)
     finally:
         conn.close()
@@ -143,16 +162,65 @@ def test_everything_survives(server, backups, tmp_path, how):
     assert not proved["failed"], proved
     directories = {entry["name"]: entry["directory"] for entry in backups.manifest()["databases"]}
     with PrivatePostgres(server.bin_dir) as other:
-        for database in DATABASES:
+        databases = databases_of(server)
+        expected = {database: (schema(server, database), contents_of(server, database)) for database in databases}
+
+        def found():
+            return {database: (schema(other, database), contents_of(other, database)) for database in databases}
+
+        for database in databases:
             restore_by_hand(other, backups.sets()[0], directories[database], tmp_path, str(key.path))
-        for database in DATABASES:
-            assert schema(other, database) == schema(server, database)
-            assert contents_of(other, database) == contents_of(server, database)
+        assert found() == expected
         roles = "SELECT rolname, rolcanlogin, rolpassword FROM pg_authid WHERE rolname !~ '^pg_' ORDER BY 1"
         admin = server.superuser
         assert [row for row in other.run_sql(roles) if row[0] != admin] == [
             row for row in server.run_sql(roles) if row[0] != admin
         ]
+        other.run_sql("DROP DATABASE shop")
+        again = databases if how == "directory" else ["shop"]
+        for database in [*again, "shop"]:
+            restore_by_module(other, backups, database, tmp_path, str(key.path))
+        assert found() == expected
+
+
+def restore_by_module(other, backups, database, tmp_path, key):
+    """Beside what is there, and in its place; the old one goes away."""
+    places = {"path": str(backups.path), "state_dir": str(tmp_path / "state"), "scratch_path": str(backups.scratch)}
+    given = {**other.login_arguments, **places, "bin_dir": other.bin_dir, "identity_file": key}
+    answer = run_module("postgres_restore", {**given, "database": database})
+    assert not answer["failed"], answer
+    # Two are not valid in the original either; nothing else is to be said.
+    assert {finding["id"] for finding in answer["findings"]} <= {"restore-not-validated"}
+    if answer["kept"]:
+        other.run_sql(f"DROP DATABASE {quoted(answer['kept'])}")
+
+
+def test_icu_and_builtin_locales_are_recorded(server, backups):
+    assert backups.back_up()["verdict"] == "ok"
+    entries = {entry["name"]: entry for entry in backups.manifest()["databases"]}
+    told = {
+        name: [entries[name][key] for key in ("locale_provider", "locale", "icu_rules")]
+        for name in locales(server.major)
+    }
+    wanted = {
+        "sorted_by_icu": ["i", "de-AT", None],
+        "with_rules": ["i", "und", "&a < g &b < '*'"],
+        "builtin_one": ["b", "C.UTF-8", None],
+    }
+    assert told == {name: wanted[name] for name in locales(server.major)}
+    if "sorted_by_icu" not in entries:
+        return
+    # A verification compares what the original had, and tells when the library sorts in another version.
+    rewrite(backups, lambda body: sorted_by_icu(body).update(collation_version="1.2.3"))
+    proved = backups.verify()
+    assert [finding["id"] for finding in proved["findings"]] == ["backup-collation-version"], proved
+    assert "1.2.3" in proved["findings"][0]["message"]
+    rewrite(backups, lambda body: sorted_by_icu(body).update(icu_rules="&z < a"))
+    assert "icu_rules is None instead of '&z < a'" in backups.verify(force=True)["reason"]
+
+
+def sorted_by_icu(body):
+    return next(entry for entry in body["databases"] if entry["name"] == "sorted_by_icu")
 
 
 def test_damage_stops_the_page_of_shell(server, backups, tmp_path):

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import datetime
 import json
+import os
 import pathlib
 import re
 import shutil
+import time
 
 import pytest
 from support.canary import secrets_in
@@ -50,6 +52,24 @@ def test_nothing_twice_and_nothing_lost_across_rotation(logs: Logs, compression:
     assert len(logs.archive(compression=compression)["archived"]) == 2
     assert sorted(logs.contents()) == [f"day {number}\n" for number in range(5)]
     assert [path.name for path in logs.state.glob("spool-*")] == []
+
+
+def test_two_days_with_the_very_same_content_are_two(logs: Logs) -> None:
+    """Also when the first of them is archived, compressed and rotated on before the second one comes."""
+    logs.write("quiet.log", "nothing happened\n", age=3 * 86400)
+    for day in (2, 1):
+        logs.rotate("quiet.log", "nothing happened\n")
+        os.utime(logs.log / "quiet.log", (time.time() - day * 86400,) * 2)
+        answer = logs.archive()
+        assert answer["archived"] == [str(logs.log / "quiet.log.1")], answer
+    assert not logs.archive()["changed"]
+    first, second = logs.entries()
+    assert first["content_sha256"] == second["content_sha256"]
+    assert first["modified"] < second["modified"]
+    assert logs.contents() == ["nothing happened\n"] * 2
+    # Both at once, as after a day without a run.
+    shutil.rmtree(logs.root / "web1")
+    assert len(logs.archive()["archived"]) == 2
 
 
 def test_a_pattern_for_live_files_only_is_told(logs: Logs) -> None:

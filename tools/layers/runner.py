@@ -21,6 +21,9 @@ from .places import LOGS, ROOT, environment
 _HEARTBEAT_SECONDS = 60
 _COUNTS = re.compile(r"(\d+) (passed|failed|errors?|skipped|xfailed|xpassed|deselected)\b")
 
+#: A line of a log that a person is to see although all is well; pytest's dots may follow it.
+_TOLD = re.compile(r"^\|: (.*?) +:\|", re.MULTILINE)
+
 
 @dataclasses.dataclass
 class Outcome:
@@ -175,9 +178,14 @@ def _counted(outcome: Outcome) -> str:
 
 
 def conclude(outcomes: t.Mapping[str, Outcome]) -> int:
-    """Show the ends of the logs that matter, the table, and last of all the one line; return the exit status."""
+    """Show what layers that passed have to tell, the ends of the other logs, the table, and last of all the one line;
+    return the exit status."""
     for name, outcome in outcomes.items():
         log = LOGS / f"{name}.log"
+        told = _TOLD.findall(log.read_text(errors="replace")) if not outcome.failed and log.exists() else []
+        if told:
+            print(f"\n--- {name} " + "-" * 40)
+            print("\n".join(told))
         if outcome.failed and outcome.seconds and log.exists():
             print(f"\n--- the end of {log.relative_to(ROOT)} " + "-" * 40)
             print("\n".join(log.read_text(errors="replace").splitlines()[-40:]))

@@ -6,7 +6,8 @@
 Note that this module util is PRIVATE to the collection. It can have breaking changes at any time.
 
 What was archived is told by the manifests at the target alone; a host that lost its state archives nothing twice. A
-file is known by its log and its content, unpacked: `x.1` that became `x.2.gz` is the same. What a killed run has sent
+file is known by its log, its content, unpacked, and the second in which it was last written to, which rotation keeps:
+`x.1` that became `x.2.gz` is the same, and two days with the very same content are two. What a killed run has sent
 without its manifest is sent again under the same name.
 """
 
@@ -106,8 +107,8 @@ class _Run:
         self.settings = settings
         self.outcome = outcome
         self.findings: list[Finding] = []
-        #: The logs whose contents are there, and the digests of these.
-        self.known: set[tuple[str, str]] = set()
+        #: What is there: the log, the digest of the content, and when it was last written to.
+        self.known: set[tuple[str, str, str]] = set()
         self.cursor = ""
         self.cache = _Cache(os.path.join(settings.state_dir, "contents.json"))
         self.files = 0
@@ -155,7 +156,7 @@ class _Run:
     def _read_manifests(self) -> None:
         for day in self.target.days():
             for entry in read_manifest(self.target, day):
-                self.known.add((base_of(entry["path"]), entry["content_sha256"]))
+                self.known.add((base_of(entry["path"]), entry["content_sha256"], entry.get("modified", "")))
                 self.cursor = entry.get("cursor") or self.cursor
 
     def _candidates(self) -> list[Rotated]:
@@ -189,7 +190,7 @@ class _Run:
             with _opened(one) as handle:
                 sha256 = self._unpacked(one, handle).sha256
             self.cache.put(one.identity, sha256)
-        return (base_of(one.path), sha256) not in self.known
+        return (base_of(one.path), sha256, _written(one)) not in self.known
 
     def _is_still_new(self, one: Rotated) -> bool:
         try:
@@ -235,8 +236,7 @@ class _Run:
             return  # somebody wrote to it after all: the next pass, or run, sees all of it
         if proved.bytes != one.size or proved != content_of(handle, ""):
             raise LogsError(f"{one.path} does not unpack as it was packed")
-        modified = datetime.datetime.fromtimestamp(one.modified / 1e9, datetime.timezone.utc)
-        self._store(path, one.path, content, packing, {"path": one.path, "modified": write_time(modified)})
+        self._store(path, one.path, content, packing, {"path": one.path, "modified": _written(one)})
 
     def _store(self, path: str, source: str, content: Content, packing: str, more: Entry) -> None:
         """Send it, and only when it is proved to be there, write it into the manifest."""
@@ -255,7 +255,7 @@ class _Run:
             "archived": write_time(now),
         }
         write_manifest(self.target, day, [*read_manifest(self.target, day), entry])
-        self.known.add((base_of(source), content.sha256))
+        self.known.add((base_of(source), content.sha256, entry.get("modified", "")))
         self.outcome.archived.append(source)
         self.outcome.changed = True
         self.files += 1
@@ -312,6 +312,11 @@ class _Run:
             self.pruned += 1
             self.outcome.pruned.append(day)
             self.outcome.changed = True
+
+
+def _written(one: Rotated) -> str:
+    """When somebody wrote to it last, in whole seconds: that is what programs that compress it keep."""
+    return write_time(datetime.datetime.fromtimestamp(one.modified // 10**9, datetime.timezone.utc))
 
 
 @contextlib.contextmanager

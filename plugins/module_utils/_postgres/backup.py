@@ -19,6 +19,7 @@ from .._core.result import Finding, Result, ok_or_findings
 from .._core.sizes import format_size
 from .._core.suggest import InputError
 from . import contents
+from .backup_lock import only_backup
 from .backup_plan import Planned, age_of, all_databases, choose_databases, plan, require_space, why_due
 from .backup_sets import BackupSet, damaged_files, read_sets, remove_partials
 from .backup_writing import BackupWriter
@@ -123,7 +124,9 @@ class _Run:
             summary = f"{len(wanted)} databases would be backed up, about {format_size(needed)}: {why}"
             return ok_or_findings(summary, self.findings, {"estimated_bytes": needed}, len(wanted), len(wanted))
         os.makedirs(settings.path, mode=0o700, exist_ok=True)
-        with lock(os.path.join(settings.path, LOCK), _LOCK_PATIENCE):
+        with lock(os.path.join(settings.path, LOCK), _LOCK_PATIENCE), only_backup(
+            self.login, self.conn, _LOCK_PATIENCE
+        ):
             remove_partials(settings.path)
             # Another run may have made the backup while this one waited for the lock.
             sets, why = self._look(server, wanted)
@@ -157,7 +160,9 @@ class _Run:
             "server": {**server, "standby": source.is_standby},
             "others": sorted(set(all_databases(self.conn)) - set(wanted)),
         }
-        writer = BackupWriter(self.login, self.conn, source, tools, about, self.settings.signing_key)
+        writer = BackupWriter(
+            self.login, self.conn, source, tools, about, self.settings.signing_key, not self.settings.databases
+        )
         final, manifest = writer.write(self.settings.path, planned)
         self.findings += writer.written.findings
         return self._told(final, manifest, source)

@@ -108,7 +108,12 @@ def read_sets(path: str) -> list[BackupSet]:
 def until(sets: t.Sequence[BackupSet], now: datetime.datetime) -> list[BackupSet]:
     """Those that were begun by now. One that bears a date in the future was made while a clock was wrong: nobody knows
     how old it is, so it can neither be the newest nor stand in for a younger one."""
-    return [backup for backup in sets if backup.started <= now + _CLOCKS_DIFFER]
+    return [backup for backup in sets if not is_future(backup.started, now)]
+
+
+def is_future(moment: datetime.datetime, now: datetime.datetime) -> bool:
+    """Whether it lies farther in the future than the clocks of two hosts differ."""
+    return moment > now + _CLOCKS_DIFFER
 
 
 def _read_set(name: str, path: str) -> BackupSet:

@@ -89,6 +89,9 @@ RESTORED_PROPERTIES = (
     "settings",
 )
 
+#: The same, of which manifests of earlier versions say nothing.
+LATER_PROPERTIES = ("icu_rules",)
+
 
 def properties(conn: t.Any) -> dict[str, t.Any]:
     """What makes this database what it is, beside its contents."""
@@ -100,6 +103,7 @@ def properties(conn: t.Any) -> dict[str, t.Any]:
         "ctype": row["datctype"],
         "locale_provider": row.get("datlocprovider", "c"),
         "locale": row.get("datlocale") or row.get("daticulocale"),
+        "icu_rules": row.get("daticurules"),
         "collation_version": row.get("datcollversion"),
         "connection_limit": row["datconnlimit"],
         "tablespace": tablespace,

@@ -34,6 +34,7 @@ class Tools:
     """The programs of the server's own major version, and how they are called.
 
     :param jobs: connections that dump at the same time, over all databases.
+    :param version: what pg_dump says of itself, such as 15.18.
     """
 
     pg_dump: str
@@ -44,6 +45,7 @@ class Tools:
     lock_timeout: int
     seal: Seal | None = None
     checksums: bool = False
+    version: str = ""
 
 
 def find_tools(major: int, bin_dir: str, compression: str, jobs: int, lock_timeout: int) -> Tools:
@@ -56,7 +58,14 @@ def find_tools(major: int, bin_dir: str, compression: str, jobs: int, lock_timeo
         choose_compression(pg_dump, major, compression),
         jobs,
         lock_timeout,
+        version=_version_of(pg_dump),
     )
+
+
+def _version_of(program: str) -> str:
+    """Of "pg_dump (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)" the number, "18beta1" as well."""
+    words = run([program, "--version"]).partition("(PostgreSQL)")[2].split()
+    return words[0] if words else ""
 
 
 def directory_name(database: str) -> str:

@@ -15,7 +15,7 @@ import os
 import time
 import typing as t
 
-from .._core.clock import parse_time, write_time
+from .._core.clock import parse_time, utc_now, write_time
 from .._core.durations import format_duration
 from .._core.locks import Busy, lock
 from .._core.result import Finding, Result, ok_or_findings
@@ -28,7 +28,7 @@ from .._s3.settings import StoreSettings
 from .._s3.streams import Streams
 from .backup import describe, diff_of
 from .backup_plan import require_space
-from .backup_sets import MANIFEST, PARTIAL, BackupSet, damaged_files, moment_of, read_manifest, read_sets
+from .backup_sets import MANIFEST, PARTIAL, BackupSet, damaged_files, is_future, moment_of, read_manifest, read_sets
 from .connection import PostgresError, one_line
 from .durable import files_below, flush, flush_tree, give_to_owner_of, remove_tree
 from .offsite_copies import STATEMENTS, Copy, read_copies, read_systems
@@ -95,7 +95,8 @@ def fetch_backup(where: StoreSettings, settings: Settings, check: bool, outcome:
 
 
 def find_copy(store: Store, streams: Streams, settings: Settings, findings: list[Finding]) -> Copy:
-    """The copy that is asked for; copies that are passed over because they are not right are told in `findings`.
+    """The copy that is asked for; copies that are passed over because they are not right, or bear a date in the future,
+    are told in `findings`.
 
     :raises InputError: naming what is asked for and not there, and what is there.
     :raises NoCopy: when there is none that is right.
@@ -118,12 +119,22 @@ def find_copy(store: Store, streams: Streams, settings: Settings, findings: list
         raise InputError(
             f"at is {settings.at!r}: the oldest copy in {place} is of {write_time(moment_of(copies[0].name))}"
         )
-    for copy in reversed(eligible):
+    now = utc_now()
+    begun = [copy for copy in eligible if not is_future(moment_of(copy.name), now)]
+    for copy in eligible:
+        if copy not in begun:
+            message = "it bears a date in the future, for a clock was wrong: nobody knows how old it is"
+            action = "find out when it was made; naming it as the backup fetches it all the same"
+            findings.append(Finding("offsite-in-the-future", "high", copy.name, message, action=action))
+    if not begun:
+        wrong = "bear dates in the future, for a clock was wrong"
+        raise NoCopy(f"all copies in {place} {wrong}: name the one that is meant")
+    for copy in reversed(begun):
         if not copy.damage and not copy.refuted:
             return copy
         message = f"it is passed over, for the copy is not right: {_why_wrong(copy)}"
         findings.append(Finding("offsite-damaged", "high", copy.name, message, action="copy that backup again"))
-    raise NoCopy(f"none of the copies in {place} is right: {_why_wrong(eligible[-1])}")
+    raise NoCopy(f"none of the copies in {place} is right: {_why_wrong(begun[-1])}")
 
 
 def download(store: Store, streams: Streams, copy: Copy, directory: str) -> int:

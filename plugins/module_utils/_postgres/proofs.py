@@ -129,7 +129,7 @@ def compare_database(login: Login, entry: t.Mapping[str, t.Any], standby: bool, 
         query(conn, "SET default_transaction_read_only = off")
         query(conn, "BEGIN")
         _compare_rows(conn, entry, standby, compared)
-        _compare_properties(conn, entry)
+        _compare_properties(conn, entry, compared)
         _compare_extensions(conn, entry, compared)
         _compare_constraints(conn, entry)
         query(conn, "COMMIT")
@@ -186,15 +186,27 @@ def _compare_constraints(conn: t.Any, entry: t.Mapping[str, t.Any]) -> None:
             raise Refuted(f"database {entry['name']!r}: constraints that were valid are not valid any more: {named}")
 
 
-def _compare_properties(conn: t.Any, entry: t.Mapping[str, t.Any]) -> None:
+def _compare_properties(conn: t.Any, entry: t.Mapping[str, t.Any], compared: Compared) -> None:
     restored = contents.properties(conn)
+    known = [*contents.RESTORED_PROPERTIES, *(name for name in contents.LATER_PROPERTIES if name in entry)]
     differences = [
-        f"{name} is {restored[name]!r} instead of {entry[name]!r}"
-        for name in contents.RESTORED_PROPERTIES
-        if restored[name] != entry[name]
+        f"{name} is {restored[name]!r} instead of {entry[name]!r}" for name in known if restored[name] != entry[name]
     ]
     if differences:
         raise Refuted(f"database {entry['name']!r} was not restored as it was: {_first(differences)}")
+    here, there = restored["collation_version"], entry.get("collation_version")
+    if here and there and here != there:
+        message = (
+            f"the collation had version {there} where the backup was made and has version {here} on this host: text may"
+            " sort otherwise after a restore here"
+        )
+        action = (
+            "restore on hosts with the same library; where this is the original's own host, its indexes on text may be"
+            " wrong by now: REINDEX them, then ALTER DATABASE ... REFRESH COLLATION VERSION"
+        )
+        compared.findings.append(
+            Finding("backup-collation-version", "medium", entry["name"], message, here, there, action)
+        )
 
 
 def _compare_extensions(conn: t.Any, entry: t.Mapping[str, t.Any], compared: Compared) -> None:

@@ -129,7 +129,7 @@ class _Restore:
             pg_restore = require_version(choice.backup, server_version(conn), settings.bin_dir)
             live = by_name(conn, self.site.target)
             require_no_prepared(conn, live)
-            self._found = stays_behind(conn, live)
+            self._found = [*choice.findings, *stays_behind(conn, live)]
             keeps = not settings.ignore_tablespaces
             self.needs = look(
                 conn,

@@ -14,11 +14,15 @@ import typing as t
 
 from .._core.clock import parse_time, utc_now, write_time
 from .._core.durations import format_duration
+from .._core.result import Finding
 from .._core.sizes import format_size
 from .._core.suggest import InputError, did_you_mean
-from .backup_sets import BackupSet, damaged_files, read_sets
+from .backup_sets import BackupSet, damaged_files, is_future, read_sets, until
 from .connection import PostgresError
 from .signatures import check_public_key, wrong_signature
+
+#: What is said of a backup whose date nobody can believe.
+FUTURE = "bears a date in the future, for a clock was wrong: nobody knows how old it is"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,14 +39,15 @@ class Wanted:
 
 @dataclasses.dataclass(frozen=True)
 class Choice:
-    """One backup and the entry of the database in its manifest."""
+    """One backup and the entry of the database in its manifest; and what somebody should know of the choice."""
 
     backup: BackupSet
     entry: t.Mapping[str, t.Any]
+    findings: tuple[Finding, ...] = ()
 
 
 def choose(wanted: Wanted) -> Choice:
-    """The backup to restore from.
+    """The backup to restore from. One that bears a date in the future is only taken by its name.
 
     :raises InputError: when what is named does not exist or contradicts itself.
     :raises PostgresError: when there is no backup that may be used, naming why each of the newest may not.
@@ -59,14 +64,17 @@ def choose(wanted: Wanted) -> Choice:
             near = did_you_mean(wanted.backup, [backup.name for backup in sets])
             raise InputError(f"backup: there is no {wanted.backup!r} in {wanted.path}; {near}")
         return _usable(named[0], wanted)
-    candidates = [backup for backup in reversed(sets) if moment is None or backup.started <= moment]
-    if not candidates:
+    eligible = [backup for backup in reversed(sets) if moment is None or backup.started <= moment]
+    if not eligible:
         first = f"{sets[0].name} is the oldest"
         raise PostgresError(f"no backup in {wanted.path} is as old as {wanted.at}: {first}")
-    reasons = []
+    candidates = until(eligible, utc_now())
+    future = [backup for backup in eligible if backup not in candidates and wanted.database in backup.databases]
+    reasons = [f"backup {backup.name} {FUTURE}; name it if it is the one that is meant" for backup in future]
     for backup in candidates:
         try:
-            return _usable(backup, wanted)
+            usable = _usable(backup, wanted)
+            return dataclasses.replace(usable, findings=tuple(_passed_over(one, backup) for one in future))
         except PostgresError as exc:
             # By time, the newest at or before that moment is meant; another one's data would be a surprise.
             if moment is not None and wanted.database in backup.databases:
@@ -74,6 +82,12 @@ def choose(wanted: Wanted) -> Choice:
             reasons.append(str(exc))
     more = f"; and {len(reasons) - 3} more" if len(reasons) > 3 else ""
     raise PostgresError(f"no backup can be used: {'; '.join(reasons[:3])}{more}")
+
+
+def _passed_over(future: BackupSet, taken: BackupSet) -> Finding:
+    message = f"it {FUTURE}, so it is passed over and {taken.name} is taken"
+    action = "find out when it was made; naming it as the backup takes it all the same"
+    return Finding("restore-future-backup", "high", future.name, message, action=action)
 
 
 def parse_moment(text: str) -> datetime.datetime:
@@ -131,10 +145,14 @@ def rows_of(entry: t.Mapping[str, t.Any]) -> int:
     return sum(int(table["rows"]) for table in entry["stored_tables"])
 
 
-def state_of(backup: BackupSet) -> str:
+def state_of(backup: BackupSet, now: datetime.datetime) -> str:
     if backup.damage or damaged_files(backup, by_hash=False):
         return "damaged"
-    return "verified" if backup.is_verified else "refuted" if backup.refuted else "unverified"
+    if backup.refuted:
+        return "refuted"
+    if is_future(backup.started, now):
+        return "future"
+    return "verified" if backup.is_verified else "unverified"
 
 
 def listing(path: str, database: str = "") -> list[dict[str, t.Any]]:
@@ -162,12 +180,13 @@ def _listed(backup: BackupSet, now: datetime.datetime) -> dict[str, t.Any]:
     ]
     wrong = [backup.damage] if backup.damage else damaged_files(backup, by_hash=False)
     refuted = str((backup.refuted or {}).get("reason", ""))
+    state = state_of(backup, now)
     listed: dict[str, t.Any] = {
         "name": backup.name,
         "moment": write_time(backup.started),
         "age_seconds": round((now - backup.started).total_seconds()),
-        "state": state_of(backup),
-        "problem": wrong[0] if wrong else refuted,
+        "state": state,
+        "problem": wrong[0] if wrong else refuted or (f"it {FUTURE}" if state == "future" else ""),
         "bytes": backup.bytes,
         "databases": databases,
     }
@@ -176,7 +195,8 @@ def _listed(backup: BackupSet, now: datetime.datetime) -> dict[str, t.Any]:
 
 def _line(listed: t.Mapping[str, t.Any]) -> str:
     """What a person reads at three in the morning."""
-    age = f"{format_duration(listed['age_seconds'])} old"
+    seconds = listed["age_seconds"]
+    age = f"{format_duration(seconds)} old" if seconds >= 0 else f"in {format_duration(-seconds)}"
     head = f"{listed['name']}  {age:>15}  {listed['state']:<10}  {format_size(listed['bytes']):>8}"
     held = ", ".join(
         f"{one['name']} ({one['tables']} tables, {one['rows']:,} rows, {format_size(one['bytes'])})"

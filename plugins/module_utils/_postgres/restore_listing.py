@@ -14,6 +14,13 @@ from .._core.result import Finding, Result, ok_or_findings
 from .connection import PostgresError, one_line
 from .restore_choice import listing
 
+#: What is to be done about a backup that is not taken, by its state.
+_ACTIONS = {
+    "damaged": "find out why, and let a new backup be made and verified",
+    "refuted": "find out why, and let a new backup be made and verified",
+    "future": "set the clock, and find out when it was made; it is only restored when it is named",
+}
+
 
 def list_backups(path: str, database: str) -> tuple[Result, dict[str, t.Any]]:
     """The result, and what stands beside it: the backups, and the one that is taken when nobody says otherwise."""
@@ -23,9 +30,15 @@ def list_backups(path: str, database: str) -> tuple[Result, dict[str, t.Any]]:
     except PostgresError as exc:
         return Result("unknown", "the backups could not be listed", one_line(exc)), beside
     verified = [backup for backup in backups if backup["state"] == "verified"]
-    unusable = [backup for backup in backups if backup["state"] in ("damaged", "refuted")]
+    unusable = [backup for backup in backups if backup["state"] in _ACTIONS]
     findings = [
-        Finding("restore-backup-bad", "high", backup["name"], f"{backup['state']}: {backup['problem']}", action=_ACTION)
+        Finding(
+            "restore-future-backup" if backup["state"] == "future" else "restore-backup-bad",
+            "high",
+            backup["name"],
+            f"{backup['state']}: {backup['problem']}",
+            action=_ACTIONS[backup["state"]],
+        )
         for backup in unusable
     ]
     whose = f" of {database!r}" if database else ""
@@ -42,6 +55,3 @@ def list_backups(path: str, database: str) -> tuple[Result, dict[str, t.Any]]:
     beside["backups"] = backups
     readable = sum(1 for backup in backups if backup["state"] != "damaged")
     return ok_or_findings(summary, findings, figures, readable, len(backups)), beside
-
-
-_ACTION = "find out why, and let a new backup be made and verified"

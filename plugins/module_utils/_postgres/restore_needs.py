@@ -17,7 +17,7 @@ from .._core.result import Finding
 from .._core.sizes import format_size
 from .backup_sets import BackupSet
 from .binaries import find_binary
-from .connection import Login, PostgresError, query, quote, server_version
+from .connection import Login, PostgresError, StatementError, query, quote, server_version
 from .headroom import is_local
 from .processes import run
 from .restore_catalog import Database
@@ -43,6 +43,13 @@ SELECT name, bool_or(superuser), bool_or(trusted) FROM pg_available_extension_ve
 _KNOWN_LOCALES = (
     "SELECT datcollate FROM pg_database UNION SELECT collcollate FROM pg_collation WHERE collprovider = 'c'"
 )
+
+# What the system or ICU says of a locale is asked by a collation that is never committed.
+_PROBE_LIBC = "CREATE COLLATION pg_temp.steward_probe (provider = libc, lc_collate = %s, lc_ctype = %s)"
+_PROBE_ICU = "CREATE COLLATION pg_temp.steward_probe (provider = icu, locale = %s)"
+_PROBE_ICU_RULES = "CREATE COLLATION pg_temp.steward_probe (provider = icu, locale = %s, rules = %s)"
+#: SQLSTATEs of a locale or rules that nobody here knows, and of a server without ICU.
+_NO_SUCH_LOCALE = ("22023", "0A000", "XX000")
 
 _PLACE = """
 SELECT CASE WHEN spcname = 'pg_default' THEN (SELECT setting FROM pg_settings WHERE name = 'data_directory')
@@ -209,9 +216,12 @@ def _look_at_locale(conn: t.Any, choice: Choice, live: Database | None, needs: N
     entry = choice.entry
     if server_version(conn) < 150000 and entry.get("locale_provider", "c") != "c":
         needs.problems.append("the database sorts by ICU, which PostgreSQL 13 and 14 do not offer for a database")
+    refused = _refused_locale(conn, entry)
+    if refused:
+        needs.problems.append(refused)
     known = {_plain(name) for (name,) in query(conn, _KNOWN_LOCALES) if name}
     for name in sorted({entry["collate"], entry["ctype"]}):
-        if _plain(name) not in known | {"c", "posix"}:
+        if not refused and _plain(name) not in known | {"c", "posix"}:
             message = f"nothing on the server uses the locale {name} yet: only the creation of the copy will tell"
             action = "generate the locale on the server's host, when the restore fails for it"
             needs.findings.append(Finding("restore-locale-unknown", "low", entry["name"], message, action=action))
@@ -224,6 +234,37 @@ def _look_at_locale(conn: t.Any, choice: Choice, live: Database | None, needs: N
             )
             action = "the restored database has those of the backup; look whether the application minds"
             needs.findings.append(Finding("restore-other-locale", "medium", entry["name"], message, action=action))
+
+
+def _refused_locale(conn: t.Any, entry: t.Mapping[str, t.Any]) -> str:
+    """Why the server cannot have a database of that locale; empty when it can, or when it cannot be asked."""
+    collate, ctype = entry["collate"], entry["ctype"]
+    reason = _why_refused(conn, _PROBE_LIBC, collate, ctype)
+    if reason:
+        names = " and ".join(dict.fromkeys((collate, ctype)))
+        return f"the server's host has no locale {names} ({reason}): generate it there, and restart the server"
+    if entry.get("locale_provider") != "i" or query(conn, "SHOW server_encoding") != [("UTF8",)]:
+        return ""
+    rules = entry.get("icu_rules")
+    reason = _why_refused(
+        conn, *((_PROBE_ICU_RULES, entry["locale"], rules) if rules else (_PROBE_ICU, entry["locale"]))
+    )
+    with_rules = f" with the rules {rules}" if rules else ""
+    return f"the server's ICU does not take the locale {entry['locale']}{with_rules}: {reason}" if reason else ""
+
+
+def _why_refused(conn: t.Any, probe: str, *words: str) -> str:
+    query(conn, "BEGIN")
+    try:
+        query(conn, probe, words)
+    except StatementError as exc:
+        if exc.connection_lost:
+            raise
+        # Another reason, such as a missing right or the encoding of the database that we are in, says nothing of it.
+        return str(exc) if exc.sqlstate in _NO_SUCH_LOCALE else ""
+    finally:
+        query(conn, "ROLLBACK")
+    return ""
 
 
 def _plain(locale: str) -> str:

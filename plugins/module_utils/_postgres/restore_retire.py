@@ -20,7 +20,7 @@ from .._core.locks import Busy
 from .._core.result import Finding, Result, ok_or_findings
 from .._core.sizes import format_size
 from .._core.suggest import InputError
-from .backup_sets import read_sets
+from .backup_sets import read_sets, until
 from .connection import Login, PostgresError, connect, is_standby, one_line, query, quote
 from .restore_catalog import Database, Site, by_name, by_oid, databases, sessions, site_for
 from .restore_journal import as_account, only_one, open_journal, state_directory
@@ -183,7 +183,8 @@ class _Retire:
     def _why_no_backup(self, mark: Mark, since: datetime.datetime) -> str:
         if not self._settings.path:
             return ""
-        for backup in read_sets(self._settings.path):
+        # One that bears a date in the future may be older than what is to be dropped.
+        for backup in until(read_sets(self._settings.path), self._now):
             if backup.is_verified and backup.started > since and mark.of in backup.databases:
                 return ""
         return f"no verified backup in {self._settings.path} holds {mark.of!r} as it is since {mark.since}"

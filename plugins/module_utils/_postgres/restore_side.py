@@ -23,7 +23,7 @@ from .restore_dressing import setting_statements
 from .restore_naming import FILLED, PROVED, RESTORING, SIDE, Mark
 from .restore_opening import Opening
 
-_PG15, _PG17 = 150000, 170000
+_PG15 = 150000
 
 _PROVIDERS = {"c": "libc", "i": "icu", "b": "builtin"}
 
@@ -106,6 +106,8 @@ def _create_statement(conn: t.Any, side: Side) -> str:
         words.append(f"LOCALE_PROVIDER {provider}")
         if provider == "icu":
             words.append(f"ICU_LOCALE {_text(entry['locale'])}")
+            # Only 16 and newer have them, and a dump of those goes to no older server.
+            words += [f"ICU_RULES {_text(entry['icu_rules'])}"] if entry.get("icu_rules") else []
         elif provider == "builtin":
             words.append(f"BUILTIN_LOCALE {_text(entry['locale'])}")
     # Without a word it goes where template0 is; whoever names that place must be allowed to create in it.
@@ -115,7 +117,9 @@ def _create_statement(conn: t.Any, side: Side) -> str:
 
 
 def _text(word: str) -> str:
-    return "'" + word.replace("'", "''") + "'"
+    """A string constant, whatever standard_conforming_strings says: rules of ICU may hold backslashes."""
+    escaped = word.replace("\\", "\\\\").replace("'", "''")
+    return f"E'{escaped}'" if "\\" in word else f"'{escaped}'"
 
 
 def set_mark(conn: t.Any, side: Side, state: str, target: str) -> Database:

@@ -95,6 +95,7 @@ def _go(
     began, measured = time.monotonic(), Measured()
     choice = choose(settings.wanted)
     outcome.backup = choice.backup.path
+    findings += choice.findings
     chosen = chosen_tables(settings.tables, choice.entry)
     rows = {(one["schema"], one["name"]): int(one["rows"]) for one in choice.entry["stored_tables"]}
     require_undamaged(choice.backup, settings.opening.public_key)
