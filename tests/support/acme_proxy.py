@@ -22,6 +22,7 @@ import typing as t
 from .pebble import Pebble
 
 _PROBLEM = "application/problem+json"
+_CREATED = 201
 
 
 @dataclasses.dataclass
@@ -48,6 +49,8 @@ class Asked:
     method: str
     path: str
     payload: dict[str, t.Any]
+    #: What Pebble answered, if it was asked.
+    status: int = 0
 
 
 class AcmeProxy:
@@ -114,12 +117,8 @@ class AcmeProxy:
         return sum(each.path.startswith(place) for each in self.asked)
 
     def orders(self) -> list[dict[str, t.Any]]:
-        """The orders that were sent, each once however often its nonce was refused."""
-        found: list[dict[str, t.Any]] = []
-        for each in self.asked:
-            if each.path == "/order-plz" and each.payload not in found[-1:]:
-                found.append(each.payload)
-        return found
+        """The orders that Pebble took."""
+        return [each.payload for each in self.asked if each.path == "/order-plz" and each.status == _CREATED]
 
     def serve(self, handler: http.server.BaseHTTPRequestHandler) -> None:
         length = int(handler.headers.get("Content-Length") or 0)
@@ -133,13 +132,14 @@ class AcmeProxy:
             self._answer(handler, 200, json.dumps(self.window).encode(), {"Retry-After": self.retry_after})
             return
         if fault and fault.after:
-            self._forward(handler, content)
+            asked.status = self._forward(handler, content)[0]
         if fault and fault.status:
             body = fault.body if isinstance(fault.body, bytes) else json.dumps(fault.body).encode()
             kind = _PROBLEM if fault.status >= 400 else "application/json"
             self._answer(handler, fault.status, body, {"Content-Type": kind, **fault.headers})
             return
         status, headers, body = self._forward(handler, content)
+        asked.status = status
         if handler.path == "/dir":
             body = self._directory(body)
         self._answer(handler, status, body, headers)

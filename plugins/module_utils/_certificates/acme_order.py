@@ -5,8 +5,8 @@
 
 Note that this module util is PRIVATE to the collection. It can have breaking changes at any time.
 
-What has been done is asked of the server: it knows the order by its address, which is on the disk as soon as we know it.
-The key was there before.
+What has been done is asked of the server: it knows the order by its address, which is on the disk as soon as we know
+it. The key was there before.
 """
 
 from __future__ import annotations

@@ -69,7 +69,9 @@ def _why(
     added = sorted(set(wanted.names) - set(used.names))
     gone = sorted(set(used.names) - set(wanted.names))
     names = [f"without {', '.join(added)}" if added else "", f"with {', '.join(gone)}" if gone else ""]
-    others = [key for key in ("provider", "authority", "profile") if was_from and was_from.get(key) != comes_from.get(key)]
+    others = [
+        key for key in ("provider", "authority", "profile") if was_from and was_from.get(key) != comes_from.get(key)
+    ]
     reasons = (
         (used.fingerprint in wanted.compromised, "the key of the one in place is not secret any more"),
         (public_key != used.public_key, "the key of the one in place is missing, or belongs to another certificate"),
