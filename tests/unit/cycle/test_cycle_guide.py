@@ -43,7 +43,6 @@ AVAILABLE = {
     "drill.database",
     "drill.system",
     "drill.region",
-    "secrets.certificates",
 }
 
 
