@@ -209,14 +209,15 @@ findings:
 figures:
   description:
     - Measured numbers, with the unit in the name. C(places) are files and addresses. C(least_left_percent) is the
-      smallest share of a lifetime that is left, negative when it has ended, and C(first_end_seconds) the time until the
-      first certificate ends.
+      smallest share of a lifetime that is left, negative when it has ended, C(first_end_seconds) the time until the
+      first certificate ends, and C(first_end_timestamp_seconds) that moment in seconds since 1970.
   returned: always
   type: dict
   sample:
     duration_seconds: 0.42
     endpoints: 3
     first_end_seconds: 352800
+    first_end_timestamp_seconds: 1796108100
     least_left_percent: 4.6
     places: 7
     unlooked_places: 0

@@ -19,6 +19,7 @@ import typing as t
 import pytest
 from support.acme import NAME, Place, window
 from support.acme_proxy import Fault, problem
+from support.certificates import Authority
 from support.pebble import BLOCKED
 
 pytest_plugins = ("support.acme_fixtures",)
@@ -135,7 +136,7 @@ def test_a_server_that_fails_everywhere_once_costs_at_most_a_run(acme: Place, pl
 @pytest.mark.parametrize(
     ("fault", "told"),
     [
-        (Fault("/order-plz", 200, b"{"), "not what RFC 8555 says"),
+        (Fault("/order-plz", 200, b"{"), "did not say where it is"),
         (Fault("/dir", 200, b"[]", times=99), "no directory of an ACME server"),
         (Fault("/dir", 200, {"newNonce": 7}, times=99), "has no newAccount"),
         (Fault("/order-plz", 403, problem("unauthorized", "a\nvery " + "long " * 200)), "..."),
@@ -185,6 +186,43 @@ def test_a_clock_that_is_off_by_a_day_orders_nothing(acme: Place) -> None:
     assert (result.verdict, result.findings[-1].id, outcome.changed) == ("failed", "clock-wrong", False)
     assert "1 d ahead of the authority's" in result.reason
     assert {each.method for each in acme.proxy.asked} == {"GET"}
+
+
+@pytest.mark.parametrize(
+    ("names", "left", "told"),
+    [
+        ((NAME,), 60, "belongs to another certificate"),
+        (("other.example.com",), 60, "not valid for"),
+        ((NAME,), -1, "ended"),
+    ],
+)
+def test_what_the_authority_should_not_have_issued_is_not_put_into_place(
+    acme: Place, names: tuple[str, ...], left: float, told: str
+) -> None:
+    _have_one(acme)
+    before = acme.certificate().serial_number
+    acme.due_now()
+    acme.proxy.faults = [Fault("/certZ/", 200, Authority().issue(*names, left=left).pem, times=9)]
+    result, outcome = acme.issue()
+    assert (result.verdict, outcome.changed, result.findings[-1].id) == ("failed", False, "issue-refused"), result
+    assert told in result.reason
+    assert (acme.certificate().serial_number, _is_whole(acme), acme.leftovers()) == (before, True, [])
+
+
+def test_a_hook_that_fails_or_hangs_is_named_and_cleared_up_after(acme: Place) -> None:
+    hook = acme.place / "hook"
+    usual = {
+        "names": ["hooked.example.org"], "challenge": "dns-01", "dns_hook": [str(hook)], "dns_hook_timeout": "1s",
+        "resolvers": [f"127.0.0.1#{acme.dns.port}"], "retry_now": True,
+    }  # fmt: skip
+    for script, told in (("echo no right >&2; exit 3", "ended with status 3: no right"), ("sleep 600", "after 1 s")):
+        hook.write_text(f'#!/bin/sh\n{acme.dns.hook} "$@"\n[ $1 = cleanup ] && exit 0\n{script}\n')
+        hook.chmod(0o755)
+        result, _outcome = acme.issue(**usual)
+        assert (result.verdict, told in result.reason) == ("failed", True), result
+        assert acme.dns.records.read_text() == ""
+    assert acme.proxy.count("/chalZ/") == 0
+    assert acme.issue(**{**usual, "dns_hook": [str(acme.dns.hook)]})[0].figures["orders_resumed"] == 1
 
 
 class _Web:

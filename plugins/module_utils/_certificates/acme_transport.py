@@ -174,6 +174,9 @@ class Transport:
                     self.nonces_refused += 1
                     continue
                 raise self._problem(exc) from None
+            except errors.MissingNonce:
+                # The library cares for the next request. What was asked is done, and this is the answer.
+                return _read(self._answer)
             except (errors.Error, JoseError, ValueError) as exc:
                 raise self._problem(exc) from None
             except requests.exceptions.RequestException as exc:

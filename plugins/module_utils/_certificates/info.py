@@ -141,6 +141,7 @@ class _Gathered:
             fraction, subject, certificate = min(self._ends, key=lambda each: each[0])
             figures["least_left_percent"] = round(100 * fraction, 2)
             figures["first_end_seconds"] = round(min(each.left(self._rules.now) for _f, _s, each in self._ends))
+            figures["first_end_timestamp_seconds"] = min(each.not_after.timestamp() for _f, _s, each in self._ends)
             left = certificate.left(self._rules.now)
             ends = f"in {format_duration(left)}" if left >= 0 else f"{format_duration(-left)} ago"
             share = f"{max(0.0, 100 * fraction):.0f} % of its lifetime left"
