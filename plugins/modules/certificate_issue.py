@@ -190,7 +190,7 @@ attributes:
     support: full
 requirements:
   - cryptography 3.3 or newer (C(python3-cryptography)).
-  - For V(acme), the library acme 2.0 or newer (C(python3-acme)), which Debian has from 12 on. Tested with 5.9.
+  - For V(acme), the library acme 2.0 or newer (C(python3-acme)), which Debian has from 12 on. Tested with 2.1 and 5.9.
 notes:
   - Signatures, nonces and external account bindings are those of the library. The order itself, C(replaces), ARI,
     Retry-After and the way back into an order are this collection's.

@@ -90,7 +90,7 @@ attributes:
     support: full
 requirements:
   - cryptography 3.3 or newer (C(python3-cryptography)).
-  - The library acme 2.0 or newer (C(python3-acme)), which Debian has from 12 on. Tested with 5.9.
+  - The library acme 2.0 or newer (C(python3-acme)), which Debian has from 12 on. Tested with 2.1 and 5.9.
 notes:
   - The request is signed by the account that had them issued. Only ACME authorities are asked.
 seealso:

@@ -16,6 +16,7 @@ from support.acme import NAME, Place, window
 from support.modules import run_module
 from support.pebble import EAB_KEY, EAB_KEY_ID, Pebble
 
+from ansible_collections.steward.maintenance.plugins.module_utils._certificates.x509 import certificates_in
 from ansible_collections.steward.maintenance.plugins.module_utils._core.clock import parse_time
 
 pytest_plugins = ("support.acme_fixtures",)
@@ -151,5 +152,6 @@ def test_an_account_that_the_authority_has_to_know(acme: Place, tmp_path: pathli
         assert (result.verdict, outcome.changed) == ("ok", True), result
         # It lives for six days, and no run issues it anew before half of them are over.
         assert (outcome.renewal["at"], acme.issue(**right)[1].changed) == (acme.issue(**right)[1].renewal["at"], False)
-        half = acme.certificate().not_valid_before_utc + datetime.timedelta(days=3)
+        own = certificates_in((acme.current / "fullchain.pem").read_bytes())[0]
+        half = own.not_before + datetime.timedelta(days=3)
         assert abs(parse_time(outcome.renewal["at"]) - half) < datetime.timedelta(minutes=1)

@@ -60,7 +60,8 @@ def test_a_certificate_never_outlives_its_authority() -> None:
 @pytest.mark.parametrize("key", [ec_key(), rsa_key()])
 def test_a_key_that_cannot_be_read_is_named_and_not_quoted(key: object) -> None:
     pem, locked = pem_of_key(key), pem_of_key(key, b"open")
-    assert load_key(pem).public_key() == load_key(locked, "open").public_key()
+    numbers = [each.public_key().public_numbers() for each in (load_key(pem), load_key(locked, "open"))]
+    assert numbers[0] == numbers[1]
     for data, phrase, told in (
         (pem, "open", "is not encrypted"), (locked, "", "is encrypted"), (locked, "shut", "the passphrase is wrong"),
         (b"nothing", "", "is damaged"),
