@@ -108,6 +108,14 @@ options:
         V(critical).
     type: dict
     default: {high: '< 10%', medium: '< 25%'}
+  calendar:
+    description:
+      - Whose announced changes are told 90 days before they hold, as findings of severity V(info), those of Let's
+        Encrypt or of all public authorities. The table is part of this collection, as it was known at its release.
+    type: list
+    elements: str
+    choices: [lets_encrypt, public]
+    default: []
   timeout:
     description: The longest that all may take at one address.
     type: str
@@ -131,6 +139,7 @@ notes:
   - Whether an OCSP answer is stapled cannot be seen by Python's C(ssl). That a certificate demands one is.
 seealso:
   - module: steward.maintenance.certificate_deploy
+  - module: steward.maintenance.certificate_issue
 author:
   - The steward.maintenance authors (@steward)
 """
@@ -183,7 +192,7 @@ findings:
     - The ids are C(certificate-expired), C(certificate-not-yet-valid), C(certificate-ends-soon), C(certificate-name),
       C(certificate-untrusted), C(certificate-usage), C(certificate-key-weak), C(certificate-digest-weak),
       C(certificate-must-staple), C(chain-out-of-date), C(chain-order), C(handshake-weak), C(served-differs),
-      C(addresses-differ), C(key-missing), C(key-mismatch) and C(key-exposed).
+      C(addresses-differ), C(key-missing), C(key-mismatch), C(key-exposed) and C(calendar-change).
   returned: always
   type: list
   elements: dict
@@ -200,14 +209,15 @@ findings:
 figures:
   description:
     - Measured numbers, with the unit in the name. C(places) are files and addresses. C(least_left_percent) is the
-      smallest share of a lifetime that is left, negative when it has ended, and C(first_end_seconds) the time until the
-      first certificate ends.
+      smallest share of a lifetime that is left, negative when it has ended, C(first_end_seconds) the time until the
+      first certificate ends, and C(first_end_timestamp_seconds) that moment in seconds since 1970.
   returned: always
   type: dict
   sample:
     duration_seconds: 0.42
     endpoints: 3
     first_end_seconds: 352800
+    first_end_timestamp_seconds: 1796108100
     least_left_percent: 4.6
     places: 7
     unlooked_places: 0

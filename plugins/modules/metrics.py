@@ -13,8 +13,8 @@ author:
   - The steward.maintenance authors (@steward-maintenance)
 description:
   - Writes, from the records of the host, a file for the textfile collector of the Prometheus node exporter. For
-    each activity it holds the time of the last success and of the last run, the verdict, the time it is due, for
-    how long it has been overdue and its findings by severity; and whether the record chain is intact.
+    each activity it holds the time of the last success and of the last run, what that measured, the verdict, the time
+    it is due, for how long it has been overdue and its findings by severity; and whether the record chain is intact.
   - An activity that was never done has V(0) for its times and C(+Inf) for its overdue seconds, so that an alert on
     it fires.
   - When the records cannot be read, the file is replaced by one that says so with C(steward_records_readable 0),

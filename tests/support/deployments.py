@@ -96,8 +96,9 @@ class Site:
 class Clients:
     """Shakes hands with a service all the time; keeps how often it failed and which certificates it saw."""
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: Site, pause: float = 0) -> None:
         self._site = site
+        self._pause = pause
         self._over = threading.Event()
         self._threads = [threading.Thread(target=self._run, args=(host,), daemon=True) for host in site.service.hosts]
         self.failures: list[str] = []
@@ -114,7 +115,7 @@ class Clients:
             thread.join()
 
     def _run(self, host: str) -> None:
-        while not self._over.is_set():
+        while not self._over.wait(self._pause):
             try:
                 fingerprint = self._site.service.served(host)
             except OSError as exc:

@@ -32,9 +32,9 @@ _LOGIC_ALONE = (
 )
 #: Backups: these on the host, and what depends on a version's programs on the oldest and the newest version as well.
 _BACKUPS = r"test_(backup|offsite|files|physical|drill|restore|canary_(offsite|files)|postgres_restore)"
-#: Tests that need boto3 and an S3 server, pgBackRest, nginx, npm and pip-audit, or the wheel's PostgreSQL beside the
-#: host's. What they test does not depend on PostgreSQL's version or on ansible-core.
-_HOST_ONLY = ("mark.s3", "mark.pgbackrest", "mark.nginx", "mark.packages", "mark.majors")
+#: Tests that need boto3 and an S3 server, pgBackRest, nginx, Pebble, npm and pip-audit, or the wheel's PostgreSQL beside
+#: the host's. What they test does not depend on PostgreSQL's version or on ansible-core.
+_HOST_ONLY = ("mark.s3", "mark.pgbackrest", "mark.nginx", "mark.packages", "mark.pebble", "mark.majors")
 #: Images of a version between two others, on which less is run, and of the newest one: its pgBackRest is another one
 #: than this host's, too.
 _BETWEEN, _NEWEST = "deb13-pg17", "forky-pg18"
@@ -69,7 +69,7 @@ def layers() -> list[Layer]:
     """All layers, in the order in which they are started: what is over soon, then what takes longest."""
     host = (
         *(system.GIT, system.POSTGRES, system.PGBACKREST, system.AGE, system.ZSTD),
-        *(system.JOURNAL, system.PROMTOOL, system.CHROMIUM, system.NGINX, system.NPM),
+        *(system.JOURNAL, system.PROMTOOL, system.CHROMIUM, system.NGINX, system.NPM, system.PEBBLE),
     )
     boxes = tuple(system.containers())
     scenario = os.environ.get("SCENARIO", "")

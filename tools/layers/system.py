@@ -49,13 +49,16 @@ ZSTD = Need("zstd", "zstd")
 JOURNAL = Need("systemd-journal-remote", "/lib/systemd/systemd-journal-remote")
 PROMTOOL = Need("prometheus", "promtool")
 NGINX = Need("nginx", "nginx")
+PEBBLE = Need("pebble", "pebble")
 NPM = Need("npm", "npm")
 CHROMIUM = Need("chromium", "chromium chromium-browser google-chrome google-chrome-stable")
 
-#: Taken out of their packages, for installing those starts a server: the names of the package by release, and the path.
+#: Taken out of their packages, for installing those may start a server, and no more of them is wanted than the program:
+#: the names of the package by release, and the path.
 UNPACKED = {
     PROMTOOL: (("promtool", "prometheus"), "usr/bin/promtool"),
     NGINX: (("nginx",), "usr/sbin/nginx"),
+    PEBBLE: (("pebble",), "usr/bin/pebble"),
 }
 
 

@@ -22,6 +22,7 @@ from .info import Settings
 from .names import is_address, plain_name
 from .starttls import PORTS
 from .trust import Trust
+from .web_pki import SCOPES
 
 #: How an endpoint is named; both modules document it, for a fragment cannot hold suboptions alone.
 ENDPOINT_OPTIONS: dict[str, dict[str, t.Any]] = {
@@ -56,6 +57,7 @@ INFO_ARGUMENTS: dict[str, dict[str, t.Any]] = {
         },
     },
     "trust": {"type": "path", "default": ""},
+    "calendar": {"type": "list", "elements": "str", "choices": list(SCOPES), "default": []},
     "limits": {"type": "dict", "default": {"high": "< 10%", "medium": "< 25%"}},
     "timeout": {"type": "str", "default": "5s"},
     "deadline": {"type": "str", "default": "1m"},
@@ -85,6 +87,7 @@ def settings_from(params: t.Mapping[str, t.Any]) -> Settings:
         endpoints=endpoints_from("endpoints", endpoints),
         trust=Trust(params["trust"] or ""),
         limits=limits,
+        calendar=tuple(params["calendar"]),
         pace=Pace(timeout, deadline, params["jobs"]),
     )
 

@@ -71,7 +71,7 @@ def deploy_settings_from(params: t.Mapping[str, t.Any]) -> Settings:
         key=params["key"],
         chain=params["chain"] or "",
         directory=params["directory"],
-        rights=_rights_from(params),
+        rights=rights_from(params),
         names=tuple(name_from("names", name) for name in params["names"]),
         listeners=endpoints_from("listeners", params["listeners"]),
         trust=Trust(params["trust"] or ""),
@@ -101,7 +101,7 @@ def _service_from(params: t.Mapping[str, t.Any]) -> Service:
     return service
 
 
-def _rights_from(params: t.Mapping[str, t.Any]) -> Rights:
+def rights_from(params: t.Mapping[str, t.Any]) -> Rights:
     text = params["key_mode"]
     if not _MODE.fullmatch(text) or int(text, 8) & 0o137 or not int(text, 8) & 0o400:
         raise InputError(f'key_mode is {text!r}: write "0600", or "0640" to let the group read it; nobody else may')

@@ -23,6 +23,7 @@ from .handshake import Clients, Endpoint, Look
 from .judging import Rules, difference_to_disk, differences_between, findings_at_address, findings_in_file
 from .names import is_valid_for
 from .trust import Trust
+from .web_pki import findings_of
 from .x509 import Certificate, CertificateError, need_library
 
 _MOST_REASONS = 5
@@ -37,6 +38,8 @@ class Settings:
     trust: Trust
     limits: t.Mapping[str, Threshold]
     pace: Pace
+    #: Whose announced changes are told.
+    calendar: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass
@@ -60,6 +63,7 @@ def look_around(settings: Settings, told: Told) -> Result:
     files = [look_at_file(file, settings.trust) for file in settings.files]
     rules = Rules(settings.limits, utc_now())
     gathered = _Gathered(rules, told)
+    gathered.add(findings_of(rules.now.date(), settings.calendar))
     for seen in files:
         gathered.add_file(seen)
     for endpoint in settings.endpoints:
@@ -75,6 +79,9 @@ class _Gathered:
         self._reasons: list[str] = []
         self._looked = self._of = 0
         self._ends: list[tuple[float, str, Certificate]] = []
+
+    def add(self, findings: t.Iterable[Finding]) -> None:
+        self._findings += findings
 
     def add_file(self, seen: FileLook) -> None:
         self._count(seen.reason)
@@ -134,6 +141,7 @@ class _Gathered:
             fraction, subject, certificate = min(self._ends, key=lambda each: each[0])
             figures["least_left_percent"] = round(100 * fraction, 2)
             figures["first_end_seconds"] = round(min(each.left(self._rules.now) for _f, _s, each in self._ends))
+            figures["first_end_timestamp_seconds"] = min(each.not_after.timestamp() for _f, _s, each in self._ends)
             left = certificate.left(self._rules.now)
             ends = f"in {format_duration(left)}" if left >= 0 else f"{format_duration(-left)} ago"
             share = f"{max(0.0, 100 * fraction):.0f} % of its lifetime left"

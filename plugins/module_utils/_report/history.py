@@ -132,6 +132,16 @@ class History:
         """How long the last run took."""
         return seconds_of(self.last) if self.last else 0.0
 
+    def figures(self) -> dict[str, float]:
+        """What the last run measured, in the order of the names."""
+        given = self.last.get("figures") if self.last else None
+        numbers = [
+            (str(name), value)
+            for name, value in (given.items() if isinstance(given, dict) else ())
+            if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+        ]
+        return dict(sorted(numbers))
+
     def schedule(self, activity: Activity, now: float) -> Schedule:
         """Due one period after the last time it was done; what was skipped is asked again after a day at most."""
         done = self.done_at

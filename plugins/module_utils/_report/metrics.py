@@ -29,6 +29,7 @@ FAMILIES = (
     (f"{_ACTIVITY}next_due_timestamp_seconds", "gauge", "When the activity is due next; 0 if it was never done."),
     (f"{_ACTIVITY}overdue_seconds", "gauge", "For how long the activity has been overdue; +Inf if it was never done."),
     (f"{_ACTIVITY}duration_seconds", "gauge", "How long the last run of the activity took."),
+    (f"{_ACTIVITY}figure", "gauge", "What the last run of the activity measured, the unit in its name."),
     (f"{_ACTIVITY}verdict", "gauge", "1 for the verdict of the activity's last run, 0 for the others."),
     (f"{_ACTIVITY}findings", "gauge", "Findings of the activity that still stand, by severity."),
     (_WRITTEN, "gauge", "When these metrics were written."),
@@ -94,6 +95,8 @@ def _add_activity(samples: _Samples, activity: Activity, history: History, now: 
         _add(samples, f"{_ACTIVITY}next_due_timestamp_seconds", schedule.due or 0, **labels)
     if history.last is not None:
         _add(samples, f"{_ACTIVITY}duration_seconds", history.seconds, **labels)
+    for figure, value in history.figures().items():
+        _add(samples, f"{_ACTIVITY}figure", value, activity=activity.name, figure=figure)
     for verdict in VERDICTS:
         _add(samples, f"{_ACTIVITY}verdict", history.verdict == verdict, activity=activity.name, verdict=verdict)
     found = [finding.severity for finding in history.findings()]

@@ -53,6 +53,21 @@ def test_never_done_fires_an_alert_and_has_no_verdict() -> None:
     assert [value for name, value in told.items() if name.startswith("steward_activity_verdict")] == ["0"] * 55
 
 
+def test_what_was_measured_is_told_by_its_name() -> None:
+    figures = {"first_end_timestamp_seconds": 1800000000, "least_left_percent": -4.25, "duration_seconds": 2}
+    wrong = {"broken": float("nan"), "text": "7", "yes": True, 'a"b': 1}
+    record = {**sample.troubled(HOST)[-1], "activity": "database.vacuum", "figures": {**figures, **wrong}}
+    told = metrics([record])
+    mine = {name: value for name, value in told.items() if name.startswith("steward_activity_figure")}
+    labels = '{activity="database.vacuum",figure='
+    assert mine == {
+        f'steward_activity_figure{labels}"a\\"b"}}': "1",
+        f'steward_activity_figure{labels}"duration_seconds"}}': "2",
+        f'steward_activity_figure{labels}"first_end_timestamp_seconds"}}': "1800000000",
+        f'steward_activity_figure{labels}"least_left_percent"}}': "-4.250",
+    }
+
+
 def test_only_what_is_automated_and_for_this_host() -> None:
     catalogue = [*sample.catalogue(), {"name": "web.check", "every": "1d", "applies": False}]
     names = [activity.name for activity in applying(catalogue)]
