@@ -18,6 +18,7 @@ from .._core.sealing import check_recipients
 from .._core.suggest import InputError
 from .ages import Watched
 from .consumers import Consumer
+from .gates import Gate, Pool
 from .placing import ENV, KINDS, TEXT, USERLIST, Placed
 from .steps import Policy
 from .store import LONGEST_PASSWORD, SHORTEST_PASSWORD, Store
@@ -73,6 +74,8 @@ ROTATION_ARGUMENTS: dict[str, dict[str, t.Any]] = {
     "observe_for": {"type": "str", "default": "10s"},
     "observe_timeout": {"type": "str", "default": "5m"},
     "old_sessions": {"type": "str", "choices": [AUTO, WAIT, KEEP, END], "default": AUTO},
+    "failed_logins_allowed": {"type": "int", "default": 5},
+    "rollback": {"type": "bool", "default": False},
 }
 
 #: Documented by the fragment ``steward.maintenance._secrets.consumers``.
@@ -218,11 +221,21 @@ def policy_from(params: t.Mapping[str, t.Any], overlaps: bool) -> Policy:
         )
     if sessions == AUTO:
         sessions = WAIT if overlaps else KEEP
+    if params["failed_logins_allowed"] < 0:
+        raise InputError(f"failed_logins_allowed is {params['failed_logins_allowed']}: it must be 0 or more")
     return Policy(
         password_length=length,
         observe_for=seconds_or_none("observe_for", params["observe_for"]),
         observe_timeout=seconds_or_none("observe_timeout", params["observe_timeout"]),
         old_sessions=sessions,
+        failed_logins_allowed=params["failed_logins_allowed"],
+    )
+
+
+def gates_from(pools: t.Sequence[tuple[Pool, str]]) -> tuple[Gate, ...]:
+    """Pools that check logins themselves, each with the path of its userlist or an empty text."""
+    return tuple(
+        Gate(pool, Placed(path, USERLIST, _DEFAULT_CONTENT[USERLIST]) if path else None) for pool, path in pools
     )
 
 
