@@ -3,18 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
-
-class ModuleDocFragment:
-    """Documentation of the arguments in plugins/module_utils/_secrets/arguments.py."""
-
-    DOCUMENTATION = r"""
-options:
-  store:
-    description: The store that holds the secret. Options of another kind than O(store.kind) are refused.
-    type: dict
-    required: true
-    suboptions:
-      kind:
+_STORE = r"""      kind:
         description:
           - V(files) keeps each version in a file encrypted with the program C(age), on the host that runs the module.
           - V(vault) is a KV version 2 engine of HashiCorp Vault or OpenBao, over its HTTP API.
@@ -89,6 +78,54 @@ options:
         type: int
         default: 20
 """
+
+
+class ModuleDocFragment:
+    """Documentation of the arguments in plugins/module_utils/_secrets/arguments.py."""
+
+    DOCUMENTATION = (
+        r"""
+options:
+  store:
+    description: The store that holds the secret. Options of another kind than O(store.kind) are refused.
+    type: dict
+    required: true
+    suboptions:
+"""
+        + _STORE
+    )
+
+    WATCHED = (
+        r"""
+options:
+  store:
+    description: The store that holds the secrets that name none of their own. Options of another kind than
+      O(store.kind) are refused.
+    type: dict
+    suboptions: &store
+"""
+        + _STORE
+        + r"""
+  secrets:
+    description: The secrets to look at.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      name:
+        description: Name or ARN (V(aws)), path below the mount (V(vault)), or name (V(files)).
+        type: str
+        required: true
+      period:
+        description: How long a version may be in use, like V(90d).
+        type: str
+        default: 90d
+      store:
+        description: The store of this one. Empty means O(store).
+        type: dict
+        suboptions: *store
+"""
+    )
 
     CONSUMERS = r"""
 options:

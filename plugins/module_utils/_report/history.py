@@ -132,6 +132,17 @@ class History:
         """How long the last run took."""
         return seconds_of(self.last) if self.last else 0.0
 
+    def measured(self) -> list[tuple[str, str, float]]:
+        """Figures of single subjects in the last record, which are named "subject:figure"."""
+        figures = self.last.get("figures") if self.last else None
+        told = []
+        for name, value in sorted(figures.items()) if isinstance(figures, dict) else ():
+            subject, colon, figure = str(name).rpartition(":")
+            number = _number(value)
+            if colon and number is not None:
+                told.append((subject, figure, number))
+        return told
+
     def schedule(self, activity: Activity, now: float) -> Schedule:
         """Due one period after the last time it was done; what was skipped is asked again after a day at most."""
         done = self.done_at

@@ -31,6 +31,7 @@ FAMILIES = (
     (f"{_ACTIVITY}duration_seconds", "gauge", "How long the last run of the activity took."),
     (f"{_ACTIVITY}verdict", "gauge", "1 for the verdict of the activity's last run, 0 for the others."),
     (f"{_ACTIVITY}findings", "gauge", "Findings of the activity that still stand, by severity."),
+    (f"{_ACTIVITY}figure", "gauge", "What the activity's last run measured of one of its subjects; the unit is in the name."),
     (_WRITTEN, "gauge", "When these metrics were written."),
 )  # fmt: skip
 
@@ -94,6 +95,8 @@ def _add_activity(samples: _Samples, activity: Activity, history: History, now: 
         _add(samples, f"{_ACTIVITY}next_due_timestamp_seconds", schedule.due or 0, **labels)
     if history.last is not None:
         _add(samples, f"{_ACTIVITY}duration_seconds", history.seconds, **labels)
+    for subject, name, number in history.measured():
+        _add(samples, f"{_ACTIVITY}figure", number, activity=activity.name, subject=subject, figure=name)
     for verdict in VERDICTS:
         _add(samples, f"{_ACTIVITY}verdict", history.verdict == verdict, activity=activity.name, verdict=verdict)
     found = [finding.severity for finding in history.findings()]

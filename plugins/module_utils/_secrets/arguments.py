@@ -57,6 +57,22 @@ STORE_ARGUMENTS: dict[str, dict[str, t.Any]] = {
     },
 }
 
+#: Documented by the module secret_info.
+WATCHED_ARGUMENTS: dict[str, dict[str, t.Any]] = {
+    "store": {**STORE_ARGUMENTS["store"], "required": False},
+    "secrets": {
+        "type": "list",
+        "elements": "dict",
+        "required": True,
+        "no_log": False,  # names, no values
+        "options": {
+            "name": {"type": "str", "required": True},
+            "period": {"type": "str", "default": "90d"},
+            "store": {**STORE_ARGUMENTS["store"], "required": False},
+        },
+    },
+}
+
 #: Documented by the modules that rotate.
 NEED_ARGUMENTS: dict[str, dict[str, t.Any]] = {
     "name": {"type": "str", "required": True},
@@ -181,12 +197,14 @@ def watched_from(params: t.Mapping[str, t.Any]) -> list[Watched]:
     double = next((name for name in names if names.count(name) > 1), None)
     if double:
         raise InputError(f"secrets: {double!r} is there twice")
-    return [
-        Watched(
-            entry["name"], store_from(params["store"], entry["name"]), seconds_from("secrets.period", entry["period"])
-        )
-        for entry in params["secrets"]
-    ]
+    watched = []
+    for entry in params["secrets"]:
+        given = entry["store"] or params["store"]
+        if not given:
+            raise InputError(f"secrets: {entry['name']!r} has no store, and there is none for all of them")
+        period = seconds_from("secrets.period", entry["period"])
+        watched.append(Watched(entry["name"], store_from(given, entry["name"]), period))
+    return watched
 
 
 def need_from(params: t.Mapping[str, t.Any]) -> Need:

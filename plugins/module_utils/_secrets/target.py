@@ -8,6 +8,7 @@ Note that this module util is PRIVATE to the collection. It can have breaking ch
 
 from __future__ import annotations
 
+import datetime
 import json
 import typing as t
 
@@ -81,10 +82,21 @@ class Target(t.Protocol):
 
 def moment_of_set(journal: Journal, target: Target) -> str:
     """The moment of the server's clock at which a killed run had set the secret, or now, where it had not noted it."""
-    with open(journal.path, "rb") as file:
-        events = [json.loads(line) for line in file.read().splitlines()]
-    done = [event["at"] for event in events if event["event"] == "done" and event.get("step") == "set"]
-    if not done:
+    done = moment_of(journal, "set")
+    if done is None:
         return target.moment()
     # Times in a journal are cut off to the second: one more, so that no session of the old secret is overlooked.
-    return target.seconds_ago(max(0.0, (utc_now() - parse_time(done[-1])).total_seconds() - 1))
+    return target.seconds_ago(max(0.0, (utc_now() - done).total_seconds() - 1))
+
+
+def moment_of(journal: Journal, step: str) -> datetime.datetime | None:
+    """When a step was done, by the journal; each later run notes again that it found it so."""
+    with open(journal.path, "rb") as file:
+        events = [json.loads(line) for line in file.read().splitlines()]
+    done = None
+    for event in events:
+        if event.get("step") == step and event["event"] == "intent":
+            done = None
+        if event.get("step") == step and event["event"] == "done":
+            done = done or parse_time(event["at"])
+    return done
