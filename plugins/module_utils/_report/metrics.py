@@ -31,7 +31,7 @@ FAMILIES = (
     (f"{_ACTIVITY}duration_seconds", "gauge", "How long the last run of the activity took."),
     (f"{_ACTIVITY}verdict", "gauge", "1 for the verdict of the activity's last run, 0 for the others."),
     (f"{_ACTIVITY}findings", "gauge", "Findings of the activity that still stand, by severity."),
-    (f"{_ACTIVITY}figure", "gauge", "What the activity's last run measured of one of its subjects; the unit is in the name."),
+    (f"{_ACTIVITY}figure", "gauge", "What the last run measured of one subject; the unit is in its name."),
     (_WRITTEN, "gauge", "When these metrics were written."),
 )  # fmt: skip
 

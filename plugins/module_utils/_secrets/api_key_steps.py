@@ -118,7 +118,7 @@ class KeyRotation:
         return self.id_of(self.rotation.old())
 
     def find(self, key: str) -> Key | None:
-        return find(self.provider.keys(), key)
+        return find(self.provider.list_keys(), key)
 
     def is_current(self) -> bool:
         """Whether the store gives out the new key already."""
@@ -161,7 +161,7 @@ class MakeKey(Create):
     def _delete_lost(self) -> None:
         """A key whose secret was lost, since we were killed, or its answer was, before it was stored."""
         stored = self.keys.new_id
-        for key in self.keys.provider.keys():
+        for key in self.keys.provider.list_keys():
             if key.id in self.keys.known or key.id == stored:
                 continue
             if key.used is not None:

@@ -47,7 +47,7 @@ class Provider(t.Protocol):
     def place(self) -> str:
         """Whose keys, for people."""
 
-    def keys(self) -> list[Key]:
+    def list_keys(self) -> list[Key]:
         """All keys of the account, those that are closed, too."""
 
     def create(self) -> dict[str, str]:

@@ -44,13 +44,13 @@ class Command:
     timeout: float = 60
 
     id_field: t.ClassVar[str] = "id"
-    secret_field: t.ClassVar[str] = "secret"
+    secret_field: t.ClassVar[str] = "secret"  # noqa: S105 - the name of a field
 
     @property
     def place(self) -> str:
         return f"the service of {self.argv['list'][0]}"
 
-    def keys(self) -> list[Key]:
+    def list_keys(self) -> list[Key]:
         said = self._must("list")
         try:
             return [_key(entry) for entry in json.loads(said)]
@@ -85,7 +85,7 @@ class Command:
         self._must("disable", key)
 
     def delete(self, key: str) -> None:
-        if any(found.id == key for found in self.keys()):
+        if any(found.id == key for found in self.list_keys()):
             self._must("delete", key)
 
     def _hiding(self, told: str, value: t.Mapping[str, t.Any]) -> str:

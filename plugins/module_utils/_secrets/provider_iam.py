@@ -92,7 +92,7 @@ class Iam:
     def place(self) -> str:
         return f"IAM user {self.user}"
 
-    def keys(self) -> list[Key]:
+    def list_keys(self) -> list[Key]:
         found: list[t.Mapping[str, t.Any]] = []
         more: dict[str, t.Any] = {}
         while True:
@@ -143,7 +143,7 @@ class Iam:
         try:
             self._call("delete_access_key", UserName=self.user, AccessKeyId=key)
         except _Refused as exc:
-            if exc.code != _ABSENT or any(found.id == key for found in self.keys()):
+            if exc.code != _ABSENT or any(found.id == key for found in self.list_keys()):
                 raise
 
     def _used(self, key: str) -> datetime.datetime | None:

@@ -126,7 +126,7 @@ class _Run:
     def _state(self, otherwise: t.Any = None) -> t.Any:
         try:
             versions = [(version.id, version.stages) for version in self.store.versions() if version.stages]
-            return sorted(versions), sorted((key.id, key.active) for key in self.provider.keys())
+            return sorted(versions), sorted((key.id, key.active) for key in self.provider.list_keys())
         except (StoreError, ProviderError):
             if otherwise is None:
                 raise
@@ -155,7 +155,7 @@ class _Run:
             )
         value = dict(zip((self.provider.id_field, self.provider.secret_field), self.work.present))
         key = value[self.provider.id_field]
-        if find(self.provider.keys(), key) is None:
+        if find(self.provider.list_keys(), key) is None:
             raise Stopped(f"present_id is {key}, and {self.provider.place} has no such key: nothing was stored")
         wrong = self.provider.refusal(value)
         if wrong:
@@ -172,7 +172,7 @@ class _Run:
 
     def _stock(self, current: Secret) -> dict[str, t.Any] | None:
         """The references of a rotation that another host left half-way, or nothing; a third key is never made."""
-        listed = self.provider.keys()
+        listed = self.provider.list_keys()
         key = find(listed, self._id(current))
         if key is None:
             raise Stopped(f"{self.provider.place} has no key {self._id(current)}, which the store gives out")
@@ -196,8 +196,8 @@ class _Run:
             self._tell_left(f"the key {other.id} of the previous version is still there: the rotation goes on with it")
             return self._references(current.version, previous.version, [other.id])
         raise Stopped(
-            f"{self.provider.place} has {_told(others)} beside {key.id}, and the store knows nothing of it: no third key"
-            " is made. Delete it when nobody needs it"
+            f"{self.provider.place} has {_told(others)} beside {key.id}, and the store knows nothing of it: no third"
+            " key is made. Delete it when nobody needs it"
         )
 
     def _labelled(self, versions: t.Sequence[stores.Version], stage: str) -> Secret | None:
@@ -218,7 +218,7 @@ class _Run:
 
     def _age(self, current: Secret) -> tuple[float | None, bool]:
         """By the service, or by the store where that does not tell; a key without a date is due."""
-        key = find(self.provider.keys(), self._id(current))
+        key = find(self.provider.list_keys(), self._id(current))
         version = next((found for found in self.store.versions() if found.id == current.version), None)
         age = age_of(version, self.work.now())
         if key and key.created:
@@ -286,7 +286,9 @@ class _Run:
 
     def _must_be_open(self, references: t.Mapping[str, t.Any] | None) -> t.Mapping[str, t.Any]:
         if references is None:
-            raise Stopped(f"no rotation of {self.store.place} was left open on this host: there is nothing to go back to")
+            raise Stopped(
+                f"no rotation of {self.store.place} was left open on this host: there is nothing to go back to"
+            )
         return references
 
     # -- what came of it -----------------------------------------------------------------------------------------
@@ -312,7 +314,9 @@ class _Run:
         keys = t.cast(KeyRotation, self.keys)
         self._tell_keys(keys)
         self.outcome.rotated = True
-        wrong = "" if any(key.id == self.outcome.key and key.active for key in self.provider.keys()) else "it is gone"
+        wrong = (
+            "" if any(key.id == self.outcome.key and key.active for key in self.provider.list_keys()) else "it is gone"
+        )
         if wrong:
             raise Stopped(f"the new key {self.outcome.key} does not open anything after the rotation: {wrong}")
         summary = f"{how}{self.outcome.key} took the place of {self.outcome.old_key}, which is deleted"
