@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import pathlib
 
-from support.secret_api_keys import FIRST_ID, KeyShop, Service, later, service_shop
+from support.secret_api_keys import FIRST_ID, KeyShop, Service, later, near_shop
 from support.secrets import DAY, stages
 
 from ansible_collections.steward.maintenance.plugins.module_utils._core.health import Health
@@ -21,11 +21,15 @@ from ansible_collections.steward.maintenance.plugins.module_utils._secrets.api_k
 _EARLY = ("create", "test", "finish", "reload")
 
 
+def uses(shop: KeyShop) -> bool:
+    """The application uses the key in its file."""
+    return not shop.provider.refusal({"id": shop.in_file()[0], "secret": shop.in_file()[1]})
+
+
 def serves(shop: KeyShop, service: Service, point: str) -> None:
     """Nothing has come to its aid yet: who reads the store, and who has the file, is let in."""
-    value = shop.current().value
-    assert service.lets_in(value["id"], value["secret"]), f"the store's key is not let in after {point}"
-    assert service.lets_in(*shop.in_file()), f"the file's key is not let in after {point}"
+    assert not shop.provider.refusal(shop.current().value), f"the store's key is not let in after {point}"
+    assert uses(shop), f"the file's key is not let in after {point}"
     assert len(service.keys) <= 2, point
 
 
@@ -36,17 +40,17 @@ def to_the_end(shop: KeyShop, service: Service) -> None:
         if outcome.rotated and not outcome.waits_for:
             break
         later(shop, service, 60)
-        assert service.lets_in(*shop.in_file())
+        assert uses(shop)
         later(shop, service, 8 * DAY)
     current = shop.current()
     assert stages(shop.store) == {"current": current.version}
     assert list(service.keys) == [current.value["id"]]
     assert shop.in_file() == (current.value["id"], current.value["secret"])
-    assert service.lets_in(*shop.in_file())
+    assert uses(shop)
 
 
 def test_killed_after_every_step_it_converges(tmp_path: pathlib.Path) -> None:
-    shop, service = service_shop(tmp_path)
+    shop, service = near_shop(tmp_path)
     for name in NAMES:
         for point in (f"-intent {name}", f"-done {name}", f"+done {name}"):
             if name == "rest" and point.startswith("-intent"):
@@ -57,7 +61,7 @@ def test_killed_after_every_step_it_converges(tmp_path: pathlib.Path) -> None:
             else:
                 shop.rotate(force=True)
                 later(shop, service, 60)
-                assert service.lets_in(*shop.in_file())
+                assert uses(shop)
                 later(shop, service, 2 * DAY)
                 if name in ("rest", "delete"):
                     assert shop.rotate()[1].waits_for == "delete"
@@ -70,7 +74,7 @@ def test_killed_after_every_step_it_converges(tmp_path: pathlib.Path) -> None:
 
 def test_killed_between_the_service_and_the_store_the_lost_key_goes(tmp_path: pathlib.Path) -> None:
     """Its secret was told once and is lost. Nobody has used it, so nobody misses it."""
-    shop, service = service_shop(tmp_path)
+    shop, service = near_shop(tmp_path)
     assert shop.rotate_and_be_killed("+intent create", force=True)
     lost = shop.provider.create()["id"]
     serves(shop, service, "lost")
@@ -82,10 +86,10 @@ def test_killed_between_the_service_and_the_store_the_lost_key_goes(tmp_path: pa
 
 
 def test_a_key_that_somebody_made_meanwhile_and_uses_is_left_alone(tmp_path: pathlib.Path) -> None:
-    shop, service = service_shop(tmp_path)
+    shop, service = near_shop(tmp_path)
     assert shop.rotate_and_be_killed("+intent create", force=True)
     made = shop.provider.create()
-    assert service.lets_in(made["id"], made["secret"])
+    assert not shop.provider.refusal(made)
     result, _outcome = shop.rotate()
     assert result.verdict == "failed"
     assert f"{made['id']}, which is in use" in result.reason
@@ -93,12 +97,12 @@ def test_a_key_that_somebody_made_meanwhile_and_uses_is_left_alone(tmp_path: pat
 
 
 def test_killed_while_it_is_taken_back_the_old_one_is_let_in_after_the_next_run(tmp_path: pathlib.Path) -> None:
-    shop, service = service_shop(tmp_path)
+    shop, service = near_shop(tmp_path)
     points = [f"{when}undone {name}" for name in ("disable", "reload", "finish", "create") for when in "-+"]
     for point in points:
         shop.rotate(force=True)
         later(shop, service, 60)
-        assert service.lets_in(*shop.in_file())
+        assert uses(shop)
         later(shop, service, 2 * DAY)
         assert shop.rotate()[1].waits_for == "delete"
         shop.health = Health(command=("false",), timeout=1)
@@ -109,5 +113,5 @@ def test_killed_while_it_is_taken_back_the_old_one_is_let_in_after_the_next_run(
         assert result.verdict in ("ok", "findings"), (point, result)
         assert list(service.keys) == [FIRST_ID], point
         assert shop.current_id() == FIRST_ID
-        assert service.lets_in(*shop.in_file())
+        assert uses(shop)
         assert stages(shop.store) == {"current": shop.current().version}

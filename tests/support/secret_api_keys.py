@@ -20,7 +20,7 @@ import traceback
 import typing as t
 
 from ansible_collections.steward.maintenance.plugins.module_utils._core import journal
-from ansible_collections.steward.maintenance.plugins.module_utils._core.clock import utc_now
+from ansible_collections.steward.maintenance.plugins.module_utils._core.clock import parse_time, utc_now, write_time
 from ansible_collections.steward.maintenance.plugins.module_utils._core.health import Health
 from ansible_collections.steward.maintenance.plugins.module_utils._core.result import Result
 from ansible_collections.steward.maintenance.plugins.module_utils._secrets.api_key_steps import Waits
@@ -30,7 +30,7 @@ from ansible_collections.steward.maintenance.plugins.module_utils._secrets.api_k
 )
 from ansible_collections.steward.maintenance.plugins.module_utils._secrets.consumers import Consumer
 from ansible_collections.steward.maintenance.plugins.module_utils._secrets.placing import ENV, Placed
-from ansible_collections.steward.maintenance.plugins.module_utils._secrets.provider import Provider, find
+from ansible_collections.steward.maintenance.plugins.module_utils._secrets.provider import Key, Provider, find
 from ansible_collections.steward.maintenance.plugins.module_utils._secrets.provider_command import COMMANDS, Command
 from ansible_collections.steward.maintenance.plugins.module_utils._secrets.rotate_api_key import rotate_api_key
 from ansible_collections.steward.maintenance.plugins.module_utils._secrets.store import Secret, Store, new_token
@@ -104,11 +104,16 @@ class Service:
         self.write({"keys": {FIRST_ID: first}, "orders": [], "ahead": 0, "blind": False})
 
     def write(self, state: dict[str, t.Any]) -> None:
-        self.path.write_text(json.dumps(state))
+        new = self.path.with_suffix(".near")
+        new.write_text(json.dumps(state))
+        new.rename(self.path)  # whoever is killed leaves a whole one
 
     @property
     def state(self) -> dict[str, t.Any]:
         return dict(json.loads(self.path.read_text()))
+
+    def now(self) -> str:
+        return write_time(utc_now() + datetime.timedelta(seconds=self.state["ahead"]))
 
     @property
     def keys(self) -> dict[str, t.Any]:
@@ -127,6 +132,53 @@ class Service:
         given = json.dumps({"id": key, "secret": secret})
         done = subprocess.run(self.command("check"), input=given.encode(), capture_output=True, check=False)
         return done.returncode == 0
+
+
+class Near:
+    """The same service without its program: for tests that ask it some thousand times."""
+
+    id_field, secret_field = "id", "secret"
+
+    def __init__(self, service: Service) -> None:
+        self.service = service
+        self.place = "the service nearby"
+
+    def list_keys(self) -> list[Key]:
+        names = ("created", "last_used")
+        return [
+            Key(key, entry["active"], *(parse_time(entry[name]) if entry[name] else None for name in names))
+            for key, entry in self.service.keys.items()
+        ]
+
+    def create(self) -> dict[str, str]:
+        assert len(self.service.keys) < 2, "a third key is asked for"
+        made = {"id": f"key-{new_token()[:8]}", "secret": new_token()}
+        now = self.service.now()
+        self._change(made["id"], {"secret": made["secret"], "active": True, "created": now, "last_used": None})
+        return made
+
+    def refusal(self, value: t.Mapping[str, t.Any]) -> str:
+        entry = self.service.keys.get(value["id"])
+        if not entry or not entry["active"] or entry["secret"] != value["secret"]:
+            return "refused"
+        self._change(value["id"], {**entry, "last_used": self.service.now()})
+        return ""
+
+    def enable(self, key: str) -> None:
+        self._change(key, {**self.service.keys[key], "active": True})
+
+    def disable(self, key: str) -> None:
+        self._change(key, {**self.service.keys[key], "active": False})
+
+    def delete(self, key: str) -> None:
+        state = self.service.state
+        state["keys"].pop(key, None)
+        self.service.write(state)
+
+    def _change(self, key: str, entry: dict[str, t.Any]) -> None:
+        state = self.service.state
+        state["keys"][key] = entry
+        self.service.write(state)
 
 
 @dataclasses.dataclass
@@ -217,6 +269,13 @@ def service_shop(directory: pathlib.Path) -> tuple[KeyShop, Service]:
     place.mkdir()
     service = Service(place)
     return key_shop(directory, service.provider, {"id": FIRST_ID, "secret": RIGHT}), service
+
+
+def near_shop(directory: pathlib.Path) -> tuple[KeyShop, Service]:
+    """The same with the service nearby."""
+    shop, service = service_shop(directory)
+    shop.provider = Near(service)
+    return shop, service
 
 
 def later(shop: KeyShop, service: Service, seconds: float) -> None:
