@@ -39,9 +39,13 @@ class Key:
 class Provider(t.Protocol):
     """The keys of one account at one service. Each method may be called again after having been killed half-way."""
 
-    #: The names under which identifier and secret stand in the store.
-    id_field: str
-    secret_field: str
+    @property
+    def id_field(self) -> str:
+        """The name under which the identifier stands in the store."""
+
+    @property
+    def secret_field(self) -> str:
+        """The name under which the secret stands there."""
 
     @property
     def place(self) -> str:

@@ -28,6 +28,7 @@ from .target import moment_of
 from .work import Busy, Stopped
 
 _MASK = "********"
+_Led = t.TypeVar("_Led")
 _EXPECTED = (StoreError, ProviderError, PlacingError, ConsumerFailed, Stopped, JournalError, StepFailed, OSError)
 #: Who has not been seen to move for so many times the time that is waited anyway is a finding.
 _LATE = 2
@@ -106,9 +107,9 @@ class _Run:
         keys = self._rotation(references, None)
         self.keys = keys
         self.outcome.before = f"key: {keys.old_id}\n"
-        self._leading(lambda: journal.run(keys.steps(), references) or "")
+        self._leading(lambda: journal.run(keys.steps(), references))
 
-    def _leading(self, go: t.Callable[[], str]) -> str:
+    def _leading(self, go: t.Callable[[], _Led]) -> _Led:
         """Make the steps; whether they changed anything is seen in what there is before and after them."""
         before = self._state()
         try:
@@ -275,7 +276,7 @@ class _Run:
             old = keys.find(keys.old_id)
             if old is None:
                 raise Stopped(f"the old key {keys.old_id} is deleted: there is no way back. Run the rotation again")
-            self._leading(lambda: str(journal.abandon(keys.steps())))
+            self._leading(lambda: journal.abandon(keys.steps()))
             wrong = self.provider.refusal(t.cast(Secret, keys.rotation.old()).value)
             if wrong:
                 raise Stopped(f"all was taken back, but THE OLD KEY {old.id} IS NOT LET IN: {wrong}")

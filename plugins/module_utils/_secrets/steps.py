@@ -59,12 +59,14 @@ class Policy:
     :param old_sessions: what becomes of sessions that the old secret let in: "wait" for their end, "keep" them, or
         "end" them. Where both secrets are good at the same time, "keep" is no choice: closing the old one needs them
         gone.
+    :param failed_logins_allowed: how many logins of the new secret's role may be refused while it is watched.
     """
 
     password_length: int = 40
     observe_for: float = 10
     observe_timeout: float = 300
     old_sessions: str = "wait"
+    failed_logins_allowed: int = 5
 
 
 @dataclasses.dataclass
