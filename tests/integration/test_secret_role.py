@@ -144,7 +144,11 @@ class Site:
             for version in store.versions():
                 secret = store.read_version(version.id)
                 value = dict(secret.value) if secret else {}
-                found |= {value.get("password"), value.get("secret"), *(key["private"] for key in value.get("keys", []))}
+                found |= {
+                    value.get("password"),
+                    value.get("secret"),
+                    *(key["private"] for key in value.get("keys", [])),
+                }
         return {text for text in found if text}
 
 
@@ -266,6 +270,6 @@ def test_what_is_misspelt_is_refused_before_anything_is_touched(
     assert logs_in(site.shop.server, USER, FIRST)
 
 
-def test_ages_of_several_stores_in_one_call(tmp_path: pathlib.Path) -> None:
+def test_a_secret_without_a_store_is_refused() -> None:
     told = run_module("secret_info", {"secrets": [{"name": "a"}]})
     assert "'a' has no store" in told["msg"]
