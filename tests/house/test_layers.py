@@ -76,7 +76,7 @@ def test_a_core_that_this_python_cannot_run_gets_a_container(monkeypatch: pytest
     assert layers["core-2.18"].venv == "core-2.18"
 
 
-@pytest.mark.parametrize("mark", ["mark.s3", "mark.pgbackrest", "mark.packages", "mark.nginx"])
+@pytest.mark.parametrize("mark", ["mark.s3", "mark.pgbackrest", "mark.packages", "mark.nginx", "mark.pgbouncer"])
 def test_what_needs_a_program_of_the_host_runs_there_and_nowhere_else(mark: str) -> None:
     layers = {layer.name: layer for layer in catalogue.layers()}
     marked = {str(path.relative_to(ROOT)) for path in (ROOT / "tests").rglob("test_*.py") if mark in path.read_text()}

@@ -139,13 +139,15 @@ class Site:
         self.told.append(done.stdout)
         return done.returncode, re.sub(r"\s+", " ", done.stdout)
 
-    def begin_the_key(self) -> None:
+    def begin_the_key(self, **more: t.Any) -> None:
         """Rotate the API key until its first wait, as the role would."""
         entry = {name: value for name, value in self.secrets[2].items() if name not in ("kind", "present_secret")}
         provider = {"kind": "command", **entry.pop("provider")}
         beside = {"store": self.store, "state_dir": str(self.directory / "state"), "force": True}
-        told = run_module("secret_rotate_key", {**entry, "provider": provider, "present_id": "", **beside})
-        assert (told["verdict"], told["waits_for"]) == ("ok", "use"), told
+        if not more:
+            entry["present_id"] = ""
+        told = run_module("secret_rotate_key", {**entry, "provider": provider, **beside, **more})
+        assert told["verdict"] == "ok", told
 
     def made(self) -> set[str]:
         """Every secret that was ever made here."""
@@ -173,15 +175,9 @@ def site(postgres: PrivatePostgres, tmp_path: pathlib.Path) -> Site:
 def test_from_the_first_day_to_the_last_of_a_period(site: Site) -> None:
     shop, database = site.shop, t.cast("Files", site.shop.store)
     with CommandLines() as lines:
-        # The first run stores what is in use, and makes the first key of tokens. Everything at -vvvv, with diff.
-        status, told = site.run("rotate_secrets", "-vvvv", "--diff")
-        assert status == 0, told
-        assert stages(database) == {"current": shop.current().version}
-        assert shop.current().password == FIRST
-
-        # One is due. Another one has an entry that cannot be right, and a third one is young: it is not touched.
+        # One is due, one is made, and another one has an entry that cannot be right. Everything at -vvvv, with diff.
+        shop.fill_store()
         make_older(database, 80)
-        tokens = stages(site.stored("shop-jwt"))
         site.secrets[2] = {**site.secrets[2], "quiet_for": "soon"}
         before = shop.current()
         status, told = site.run("rotate_secrets", "-vvvv", "--diff")
@@ -192,7 +188,8 @@ def test_from_the_first_day_to_the_last_of_a_period(site: Site) -> None:
         assert not shop.logs_in(before)
         values = dict(line.split("=", 1) for line in (site.directory / "shop.env").read_text().splitlines())
         assert values == {"DB_USER": TWIN, "DB_PASSWORD": shop.current().password}
-        assert stages(site.stored("shop-jwt")) == tokens
+        assert stages(site.stored("shop-jwt"))["current"]
+        assert "shop-jwt" in told.partition("PLAY RECAP")[0]
         assert list(site.service.keys) == ["key-first"]
         site.secrets[2].pop("quiet_for")
 
@@ -204,7 +201,8 @@ def test_from_the_first_day_to_the_last_of_a_period(site: Site) -> None:
         assert shop.logs_in(shop.current())
         assert "shop-payment" not in told.split("PLAY RECAP")[0].rpartition("Tell how it ended")[2]
 
-        # A rotation that was left open is taken back.
+        # A rotation that was left open is taken back. The first one stores the key that is in use.
+        site.begin_the_key(present_secret=FIRST, force=False)
         site.begin_the_key()
         assert len(site.service.keys) == 2
         only = {"secret_rotation_only": ["shop-payment"]}

@@ -50,12 +50,17 @@ JOURNAL = Need("systemd-journal-remote", "/lib/systemd/systemd-journal-remote")
 PROMTOOL = Need("prometheus", "promtool")
 NGINX = Need("nginx", "nginx")
 NPM = Need("npm", "npm")
+PGBOUNCER = Need("pgbouncer", "pgbouncer")
+#: What the unpacked PgBouncer is linked with.
+CARES = Need("libc-ares2", "/usr/lib/*/libcares.so.2")
+EVENT = Need("libevent-2.1-7", "/usr/lib/*/libevent-2.1.so.7")
 CHROMIUM = Need("chromium", "chromium chromium-browser google-chrome google-chrome-stable")
 
 #: Taken out of their packages, for installing those starts a server: the names of the package by release, and the path.
 UNPACKED = {
     PROMTOOL: (("promtool", "prometheus"), "usr/bin/promtool"),
     NGINX: (("nginx",), "usr/sbin/nginx"),
+    PGBOUNCER: (("pgbouncer",), "usr/sbin/pgbouncer"),
 }
 
 

@@ -208,6 +208,10 @@ class Run:
         for placed in self.work.files:
             placed.check(fields)
             placed.is_right(fields)  # what cannot be read or found is told before anything is touched
+        for gate in self.work.gates if not token else ():
+            wrong = gate.pool.refusal(current)
+            if wrong:
+                raise Stopped(f"pool {gate.pool.name} does not let {current.username} in now: {wrong}")
         who = self.target.prepare(current)
         references = {
             "token": token or stores.new_token(),

@@ -136,6 +136,18 @@ class Rotation:
         if self.policy.old_sessions == "end":
             self.ended_sessions += self.target.end_old(self.old_user, self.user, self.set_at)
 
+    def let_back_in(self, old: Secret | None) -> None:
+        """Have pools know the old secret, and no new one. One that does not listen keeps nobody else waiting."""
+        for gate in self.gates:
+            try:
+                # Where two alternate, it knows the old one all the time.
+                if self.user != self.old_user:
+                    gate.shut_out(self.user)
+                elif old:
+                    gate.let_in(old, self.target.fields(old))
+            except ConsumerFailed as exc:
+                self.problems.append(str(exc))
+
     def steps(self) -> list[Step]:
         return [kind(self) for kind in (Create, Set, Test, Finish, Reload, Observe, Retire)]
 
@@ -202,12 +214,7 @@ class Set(_Step):
         rotation = self.rotation
         new, old = rotation.store.read_version(rotation.token), rotation.old()
         rotation.target.set_back(new, old)
-        for gate in rotation.gates:
-            # Where two alternate, a pool knows the old one all the time.
-            if rotation.user != rotation.old_user:
-                gate.shut_out(rotation.user)
-            elif old:
-                gate.let_in(old, rotation.target.fields(old))
+        rotation.let_back_in(old)
 
 
 class Test(_Step):
@@ -295,8 +302,7 @@ class Reload(_Step):
             # Before anybody is sent back to the old secret, it has to open again, and to be what the store gives.
             new = rotation.store.read_version(rotation.token)
             rotation.target.set_back(new, old)
-            for gate in rotation.gates:
-                gate.let_in(old, rotation.target.fields(old))
+            rotation.let_back_in(old)
             rotation.store.restore(rotation.old_version, rotation.token)
         fields = rotation.target.fields(old)
         for consumer in rotation.consumers:
