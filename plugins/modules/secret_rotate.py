@@ -134,8 +134,8 @@ options:
       - Where logins that the server refuses can be seen, so that too many of them after the switch bring the old
         password back. PostgreSQL counts them nowhere but in its log.
       - An absolute path is the server's log file on the host that runs the module. V(server) reads the file that the
-        server's C(logging_collector) writes, through O(login_user), which then needs C(pg_monitor) and C(EXECUTE) on
-        C(pg_read_binary_file(text, bigint, bigint)). Standbys are not looked at.
+        server's C(logging_collector) writes, through O(login_user), which then needs C(pg_monitor), and C(EXECUTE) on
+        C(pg_current_logfile()) and C(pg_read_binary_file(text, bigint, bigint)). Standbys are not looked at.
       - Before anything is touched, a login with a made-up password has to turn up there. Empty means that nobody looks.
     type: str
     default: ''

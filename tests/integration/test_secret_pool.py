@@ -47,6 +47,7 @@ def arguments(shop: Shop, pools: list[dict[str, t.Any]], **more: t.Any) -> dict[
         "databases": [DATABASE],
         "pools": pools,
         "force": True,
+        "observe_timeout": "30s",
         "state_dir": str(shop.directory / "state"),
         **more,
     }

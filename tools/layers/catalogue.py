@@ -32,8 +32,8 @@ _LOGIC_ALONE = (
 )
 #: Backups: these on the host, and what depends on a version's programs on the oldest and the newest version as well.
 _BACKUPS = r"test_(backup|offsite|files|physical|drill|restore|canary_(offsite|files)|postgres_restore)"
-#: Tests that need boto3 and an S3 server, pgBackRest, nginx, PgBouncer, or npm and pip-audit. What they test does not depend on
-#: PostgreSQL's version or on ansible-core.
+#: Tests that need boto3 and an S3 server, pgBackRest, nginx, PgBouncer, or npm and pip-audit. What they test does not
+#: depend on PostgreSQL's version or on ansible-core.
 _HOST_ONLY = ("mark.s3", "mark.pgbackrest", "mark.nginx", "mark.packages", "mark.pgbouncer")
 #: Images of a version between two others, on which less is run, and of the newest one: its pgBackRest is another one
 #: than this host's, too.

@@ -6,7 +6,7 @@
 Note that this module util is PRIVATE to the collection. It can have breaking changes at any time.
 
 PostgreSQL counts refused logins nowhere: no session came to be, so no statistics know of them. Its log does. That is
-read as a file of this host, or through the server itself, which needs no superuser but two grants. Whether refused
+read as a file of this host, or through the server itself, which needs no superuser but a few grants. Whether refused
 logins are to be seen there at all (language, format, another file) is not assumed: one that we cause ourselves has to
 turn up first.
 """
@@ -25,7 +25,7 @@ SERVER = "server"
 
 _CHUNK = 2**20
 _GRANTS = (
-    "GRANT pg_monitor TO it; and in that database GRANT EXECUTE ON FUNCTION"
+    "GRANT pg_monitor TO it; and in that database GRANT EXECUTE ON FUNCTION pg_catalog.pg_current_logfile(),"
     " pg_catalog.pg_read_binary_file(text, bigint, bigint) TO it"
 )
 

@@ -17,7 +17,8 @@ from .._core.journal import Journal, JournalBusy, JournalError, StepFailed
 from .._core.result import Result
 from .placing import PlacingError
 from .rotate import Run
-from .store import StoreError
+from .steps import Rotation
+from .store import CURRENT, PREVIOUS, StoreError
 from .target import moment_of_set
 from .work import Busy, Outcome, Stopped, Work
 
@@ -68,7 +69,7 @@ class _Back(Run):
             self.rotation = rotation
             self._refuse_ended_elsewhere(rotation, journal.path)
             steps = rotation.steps()
-            if steps[-1].is_done():
+            if self._is_closed(rotation):
                 raise Stopped(
                     f"the old secret of the rotation {rotation.token} opens nothing any more, so there is no way back:"
                     " run the rotation again, which ends it"
@@ -77,6 +78,14 @@ class _Back(Run):
             self.outcome.before = {"current": rotation.token}
             journal.abandon(steps)
             return self._proved_back()
+
+    def _is_closed(self, rotation: Rotation) -> bool:
+        """With one role, the old secret can be set again for as long as the store has a label on it."""
+        labels = [version.stages for version in self.store.versions() if version.id == rotation.old_version]
+        if any(CURRENT in stages or PREVIOUS in stages for stages in labels):
+            return False
+        old = rotation.old()
+        return not rotation.target.overlaps or old is None or not rotation.target.opens(old)
 
     def _must_be_open(self, references: t.Mapping[str, t.Any] | None) -> t.Mapping[str, t.Any]:
         if references is None:

@@ -27,6 +27,7 @@ from .target import Target
 NAMES = ("create", "set", "test", "finish", "reload", "observe", "retire")
 
 _PAUSE = 0.5
+_RENEW_EVERY = 3
 _SHOWN = 5
 
 
@@ -135,6 +136,10 @@ class Rotation:
     def end_old(self) -> None:
         if self.policy.old_sessions == "end":
             self.ended_sessions += self.target.end_old(self.old_user, self.user, self.set_at)
+
+    def renew_gates(self) -> None:
+        for gate in self.gates:
+            gate.renew()
 
     def let_back_in(self, old: Secret | None) -> None:
         """Have pools know the old secret, and no new one. One that does not listen keeps nobody else waiting."""
@@ -284,8 +289,7 @@ class Reload(_Step):
             rotation.written += consumer.give(fields)
         for consumer in rotation.consumers:
             self._take_up(consumer, rotation.user)
-        for gate in rotation.gates:
-            gate.renew()
+        rotation.renew_gates()
         if rotation.set_clock and not rotation.target.overlaps:
             rotation.figures["consumers_gap_seconds"] = round(time.monotonic() - rotation.set_clock, 3)
         wrong = rotation.health.wait() if rotation.health.asks else ""
@@ -335,7 +339,7 @@ class Observe(_Step):
 
     def do(self) -> None:
         rotation, policy = self.rotation, self.rotation.policy
-        began = time.monotonic()
+        began = renewed = time.monotonic()
         rotation.watch()
         while True:
             wrong = rotation.health.problem() if rotation.health.asks else ""
@@ -354,6 +358,10 @@ class Observe(_Step):
                     break
                 if uses and passed >= policy.observe_timeout:
                     raise StillInUse(uses)
+                if uses and time.monotonic() - renewed >= _RENEW_EVERY:
+                    # A client that still had the old one has made a pool open another session with it, and left.
+                    rotation.renew_gates()
+                    renewed = time.monotonic()
             time.sleep(_PAUSE)
         self._observed = True
 
