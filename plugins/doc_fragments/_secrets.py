@@ -194,3 +194,50 @@ options:
         type: str
         default: 1m
 """
+
+    POOLS = r"""
+options:
+  pools:
+    description:
+      - PgBouncers through which the application logs in. Each lets the new password in before anybody is given it,
+        which is seen by a login through it, and forgets the role of the old one in the end.
+      - What it holds open for the old role without need ends after C(reload), by C(RECONNECT).
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      host:
+        description: Host name, address or socket directory.
+        type: str
+        default: 127.0.0.1
+      port:
+        description: Its port.
+        type: int
+        default: 6432
+      user:
+        description: One of its C(admin_users).
+        type: str
+        default: pgbouncer
+      password:
+        description: The password of that user.
+        type: str
+        default: ''
+      ssl_mode:
+        description: What TLS is asked for.
+        type: str
+        default: prefer
+        choices: [disable, allow, prefer, require, verify-ca, verify-full]
+      ca_cert:
+        description: File with the certificates of the authorities that are trusted.
+        type: path
+        default: ''
+      database:
+        description: The name that it gives to a database of the application. Empty means the first of O(databases).
+        type: str
+        default: ''
+      userlist:
+        description: Its C(auth_file) on the host that runs the module, in which the user's line is kept. Empty with
+          C(auth_query), which needs nothing written.
+        type: path
+        default: ''
+"""
