@@ -1,6 +1,6 @@
 # The verbs of a working day. `make test` is the whole; every layer's log is in .cache/logs/.
 .DEFAULT_GOAL := help
-.PHONY: help demo test quick lint sanity unit house integration cores faults molecule acceptance bench-audit bench-backup bench-certificates bench-cycle bench-postgres bench-politeness bench-restore bench-files docs changelog locks
+.PHONY: help demo test quick lint sanity unit house integration cores faults molecule acceptance bench-audit bench-backup bench-certificates bench-cycle bench-postgres bench-politeness bench-restore bench-files bench-secrets docs changelog locks
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -58,6 +58,9 @@ bench-files: ## our backup of 100,000 small files beside aws s3 sync, and its me
 
 bench-audit: ## our audit of the dependencies of 200 projects beside pip-audit and npm audit one by one, about 10 minutes
 	@bin/test --exec python benchmarks/bench_audit.py $(BENCH)
+
+bench-secrets: ## logins refused while a password is rotated under pgbench -C, in both strategies, about 3 minutes (BENCH=--pool: behind PgBouncer, too)
+	@bin/test --exec python benchmarks/bench_secrets.py $(BENCH)
 
 bench-restore: ## our restore beside pg_restore, and how long the application stands, about 15 minutes
 	@bin/test --exec python benchmarks/bench_restore.py $(BENCH)

@@ -3,18 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
-
-class ModuleDocFragment:
-    """Documentation of the arguments in plugins/module_utils/_secrets/arguments.py."""
-
-    DOCUMENTATION = r"""
-options:
-  store:
-    description: The store that holds the secret. Options of another kind than O(store.kind) are refused.
-    type: dict
-    required: true
-    suboptions:
-      kind:
+_STORE = r"""      kind:
         description:
           - V(files) keeps each version in a file encrypted with the program C(age), on the host that runs the module.
           - V(vault) is a KV version 2 engine of HashiCorp Vault or OpenBao, over its HTTP API.
@@ -90,6 +79,54 @@ options:
         default: 20
 """
 
+
+class ModuleDocFragment:
+    """Documentation of the arguments in plugins/module_utils/_secrets/arguments.py."""
+
+    DOCUMENTATION = (
+        r"""
+options:
+  store:
+    description: The store that holds the secret. Options of another kind than O(store.kind) are refused.
+    type: dict
+    required: true
+    suboptions:
+"""
+        + _STORE
+    )
+
+    WATCHED = (
+        r"""
+options:
+  store:
+    description: The store that holds the secrets that name none of their own. Options of another kind than
+      O(store.kind) are refused.
+    type: dict
+    suboptions: &store
+"""
+        + _STORE
+        + r"""
+  secrets:
+    description: The secrets to look at.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      name:
+        description: Name or ARN (V(aws)), path below the mount (V(vault)), or name (V(files)).
+        type: str
+        required: true
+      period:
+        description: How long a version may be in use, like V(90d).
+        type: str
+        default: 90d
+      store:
+        description: The store of this one. Empty means O(store).
+        type: dict
+        suboptions: *store
+"""
+    )
+
     CONSUMERS = r"""
 options:
   consumers:
@@ -156,4 +193,51 @@ options:
         description: How long each of its commands, and the proof, may take.
         type: str
         default: 1m
+"""
+
+    POOLS = r"""
+options:
+  pools:
+    description:
+      - PgBouncers through which the application logs in. Each lets the new password in before anybody is given it,
+        which is seen by a login through it, and forgets the role of the old one in the end.
+      - What it holds open for the old role without need ends after C(reload), by C(RECONNECT).
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      host:
+        description: Host name, address or socket directory.
+        type: str
+        default: 127.0.0.1
+      port:
+        description: Its port.
+        type: int
+        default: 6432
+      user:
+        description: One of its C(admin_users).
+        type: str
+        default: pgbouncer
+      password:
+        description: The password of that user.
+        type: str
+        default: ''
+      ssl_mode:
+        description: What TLS is asked for.
+        type: str
+        default: prefer
+        choices: [disable, allow, prefer, require, verify-ca, verify-full]
+      ca_cert:
+        description: File with the certificates of the authorities that are trusted.
+        type: path
+        default: ''
+      database:
+        description: The name that it gives to a database of the application. Empty means the first of O(databases).
+        type: str
+        default: ''
+      userlist:
+        description: Its C(auth_file) on the host that runs the module, in which the user's line is kept. Empty with
+          C(auth_query), which needs nothing written.
+        type: path
+        default: ''
 """

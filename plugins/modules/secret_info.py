@@ -18,23 +18,8 @@ description:
   - A version that has been pending for more than 15 minutes is a finding, since a rotation stands still there.
   - A secret that cannot be looked at, or whose age is not known, makes the verdict V(unknown); the others are told all
     the same.
-options:
-  secrets:
-    description: The secrets to look at, all in the same store.
-    type: list
-    elements: dict
-    required: true
-    suboptions:
-      name:
-        description: Name or ARN (V(aws)), path below the mount (V(vault)), or name (V(files)).
-        type: str
-        required: true
-      period:
-        description: How long a version may be in use, like V(90d).
-        type: str
-        default: 90d
 extends_documentation_fragment:
-  - steward.maintenance._secrets
+  - steward.maintenance._secrets.watched
   - steward.maintenance._attributes.info_module
 seealso:
   - module: steward.maintenance.secret_rotate
@@ -53,6 +38,12 @@ EXAMPLES = r"""
         period: 90d
       - name: shop/payment-api
         period: 365d
+      - name: shop-jwt
+        store:
+          kind: files
+          directory: /var/lib/steward/store
+          recipients: [age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kudj7ccqsagh4vk]
+          identity_file: /etc/steward/age.key
 """
 
 RETURN = r"""
@@ -78,10 +69,16 @@ findings:
   type: list
   elements: dict
 figures:
-  description: Measured numbers, with the unit in the name.
+  description: Measured numbers, with the unit in the name. Those of one secret have its name before a colon, and become
+    metrics by M(steward.maintenance.metrics) when they are recorded.
   returned: always
   type: dict
-  sample: {secrets: 2, oldest_percent: 43}
+  sample:
+    secrets: 1
+    oldest_percent: 43
+    "shop/database:age_percent": 43
+    "shop/database:created_timestamp_seconds": 1792289700
+    "shop/database:due_timestamp_seconds": 1800065700
 coverage:
   description: Secrets that could be looked at, of those that were asked for.
   returned: always
@@ -137,7 +134,7 @@ from ansible_collections.steward.maintenance.plugins.module_utils._core.outcome 
 from ansible_collections.steward.maintenance.plugins.module_utils._core.suggest import InputError
 from ansible_collections.steward.maintenance.plugins.module_utils._secrets.ages import look
 from ansible_collections.steward.maintenance.plugins.module_utils._secrets.arguments import (
-    STORE_ARGUMENTS,
+    WATCHED_ARGUMENTS,
     watched_from,
 )
 from ansible_collections.steward.maintenance.plugins.module_utils._secrets.store import StoreError
@@ -145,19 +142,7 @@ from ansible_collections.steward.maintenance.plugins.module_utils._secrets.store
 
 def main() -> None:
     module = AnsibleModule(
-        argument_spec=dict(
-            STORE_ARGUMENTS,
-            secrets={
-                "type": "list",
-                "elements": "dict",
-                "required": True,
-                "no_log": False,  # names, no values
-                "options": {
-                    "name": {"type": "str", "required": True},
-                    "period": {"type": "str", "default": "90d"},
-                },
-            },
-        ),
+        argument_spec=WATCHED_ARGUMENTS,
         supports_check_mode=True,
     )
     try:

@@ -129,6 +129,26 @@ options:
     type: str
     choices: [auto, wait, keep, end]
     default: auto
+  failed_logins_log:
+    description:
+      - Where logins that the server refuses can be seen, so that too many of them after the switch bring the old
+        password back. PostgreSQL counts them nowhere but in its log.
+      - An absolute path is the server's log file on the host that runs the module. V(server) reads the file that the
+        server's C(logging_collector) writes, through O(login_user), which then needs C(pg_monitor), and C(EXECUTE) on
+        C(pg_current_logfile()) and C(pg_read_binary_file(text, bigint, bigint)). Standbys are not looked at.
+      - Before anything is touched, a login with a made-up password has to turn up there. Empty means that nobody looks.
+    type: str
+    default: ''
+  failed_logins_allowed:
+    description: How many logins of the new password's role may be refused from the switch (two O(users)), or from the
+      end of C(reload) on (one), until the old password is closed. Those of strangers count, too.
+    type: int
+    default: 5
+  rollback:
+    description: Take back the rotation that this host has left open, instead of going on with it. Once the old password
+      is closed, there is no way back.
+    type: bool
+    default: false
   state_dir:
     description:
       - Directory of the journals, from which a run that was killed is taken up. Always the same one for a secret.
@@ -138,6 +158,7 @@ options:
 extends_documentation_fragment:
   - steward.maintenance._secrets
   - steward.maintenance._secrets.consumers
+  - steward.maintenance._secrets.pools
   - steward.maintenance._postgres
   - steward.maintenance._application.health
   - steward.maintenance._attributes
@@ -195,6 +216,25 @@ EXAMPLES = r"""
         commands: [[systemctl, restart, shop-api]]
         prove_sessions: true
         application_name: shop-api
+
+- name: Rotate behind PgBouncer, and go back when more than three logins are refused
+  steward.maintenance.secret_rotate:
+    name: shop/database
+    store:
+      kind: vault
+      url: https://vault.example.com:8200
+      token_file: /etc/steward/vault.token
+    login_host: db.example.com
+    users: [shop_a, shop_b]
+    owner: shop
+    databases: [shop]
+    pools:
+      - user: steward
+        password: "{{ pgbouncer_password }}"
+        userlist: /etc/pgbouncer/userlist.txt
+    failed_logins_log: server
+    failed_logins_allowed: 3
+    observe_for: 10m
 
 - name: Rotate a password that somebody has seen, at once
   steward.maintenance.secret_rotate:
@@ -286,6 +326,7 @@ from ansible_collections.steward.maintenance.plugins.module_utils._postgres.rota
 from ansible_collections.steward.maintenance.plugins.module_utils._postgres.rotation_arguments import (
     ROLE_ARGUMENTS,
     database_settings_from,
+    pools_from,
 )
 from ansible_collections.steward.maintenance.plugins.module_utils._secrets.arguments import (
     CONSUMERS_ARGUMENT,
@@ -293,11 +334,13 @@ from ansible_collections.steward.maintenance.plugins.module_utils._secrets.argum
     ROTATION_ARGUMENTS,
     STORE_ARGUMENTS,
     consumers_from,
+    gates_from,
     need_from,
     policy_from,
     state_directory,
     store_from,
 )
+from ansible_collections.steward.maintenance.plugins.module_utils._secrets.rollback import roll_back
 from ansible_collections.steward.maintenance.plugins.module_utils._secrets.rotate import rotate
 from ansible_collections.steward.maintenance.plugins.module_utils._secrets.store import StoreError
 from ansible_collections.steward.maintenance.plugins.module_utils._secrets.work import Outcome, Work
@@ -328,8 +371,10 @@ def main() -> None:
             policy=policy_from(params, target.overlaps),
             need=need_from(params),
             state_dir=state_directory(params["state_dir"]),
+            gates=gates_from(pools_from(params)),
         )
-        result = rotate(work, module.check_mode, outcome)
+        go = roll_back if params["rollback"] else rotate
+        result = go(work, module.check_mode, outcome)
     except (InputError, StoreError) as exc:
         module.fail_json(msg=str(exc))
     finish(module, result, outcome.changed, **outcome.beside())

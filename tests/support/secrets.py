@@ -157,6 +157,11 @@ class Shop:
             path = pathlib.Path(journal.path)
         return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
+    def events(self) -> list[dict[str, t.Any]]:
+        """The journal of a rotation that another thread is leading now."""
+        found = list((self.directory / "state").glob("*.journal"))
+        return [json.loads(line) for line in found[0].read_text().splitlines()] if found else []
+
     def rotate_and_be_killed(self, point: str | int, **need: t.Any) -> bool:
         """Rotate in a process of its own that is killed with SIGKILL at a point; False when it did not come there.
 

@@ -28,13 +28,15 @@ _HOST_UNITS = (
 #: Tests of one module's judgement; that each module runs under a core is seen in the other files.
 _LOGIC_ALONE = (
     r"test_(postgres_(bloat|collation|crew|reindex_|review_|vacuum_)|benchmarks|backup_|restore(_tables|_rights)?\.py"
-    r"|cycle_rules|certificate_deploy|secret_(jwt|logins))"
+    r"|cycle_rules|certificate_deploy|secret_(jwt|logins|key|load))"
 )
 #: Backups: these on the host, and what depends on a version's programs on the oldest and the newest version as well.
 _BACKUPS = r"test_(backup|offsite|files|physical|drill|restore|canary_(offsite|files)|postgres_restore)"
-#: Tests that need boto3 and an S3 server, pgBackRest, nginx, Pebble, npm and pip-audit, or the wheel's PostgreSQL beside
-#: the host's. What they test does not depend on PostgreSQL's version or on ansible-core.
-_HOST_ONLY = ("mark.s3", "mark.pgbackrest", "mark.nginx", "mark.packages", "mark.pebble", "mark.majors")
+#: Tests that need boto3 and an S3 server, pgBackRest, nginx, Pebble, PgBouncer, npm and pip-audit, or the wheel's
+#: PostgreSQL beside the host's. What they test does not depend on PostgreSQL's version or on ansible-core.
+_HOST_ONLY = (
+    *("mark.s3", "mark.pgbackrest", "mark.nginx", "mark.packages", "mark.pebble", "mark.pgbouncer", "mark.majors"),
+)
 #: Images of a version between two others, on which less is run, and of the newest one: its pgBackRest is another one
 #: than this host's, too.
 _BETWEEN, _NEWEST = "deb13-pg17", "forky-pg18"
@@ -70,6 +72,8 @@ def layers() -> list[Layer]:
     host = (
         *(system.GIT, system.POSTGRES, system.PGBACKREST, system.AGE, system.ZSTD),
         *(system.JOURNAL, system.PROMTOOL, system.CHROMIUM, system.NGINX, system.NPM, system.PEBBLE),
+        *(system.JOURNAL, system.PROMTOOL, system.CHROMIUM, system.NGINX, system.NPM),
+        *(system.PGBOUNCER, system.CARES, system.EVENT),
     )
     boxes = tuple(system.containers())
     scenario = os.environ.get("SCENARIO", "")
@@ -188,6 +192,7 @@ def _module_tests(image: str) -> list[str]:
     playbooks = set(_elsewhere("ansible-playbook", "promtool", "browser", *_HOST_ONLY))
     # Neither Python's version nor PostgreSQL's means anything to the one, and the other is mostly waiting.
     left = ["test_secret_jwt", "test_benchmarks_politeness"]
+    left = ["test_secret_jwt", "test_secret_key"]  # neither Python's version nor PostgreSQL's means anything to it
     left += ["test_restore", "test_backup", "test_certificate"] if image == _BETWEEN else []
     names = [name for name in _integration_tests() if name not in playbooks and not any(word in name for word in left)]
     return names + (["tests/integration/test_physical.py"] if image == _NEWEST else [])

@@ -51,6 +51,10 @@ PROMTOOL = Need("prometheus", "promtool")
 NGINX = Need("nginx", "nginx")
 PEBBLE = Need("pebble", "pebble")
 NPM = Need("npm", "npm")
+PGBOUNCER = Need("pgbouncer", "pgbouncer")
+#: What the unpacked PgBouncer is linked with.
+CARES = Need("libc-ares2", "/usr/lib/*/libcares.so.2")
+EVENT = Need("libevent-2.1-7", "/usr/lib/*/libevent-2.1.so.7")
 CHROMIUM = Need("chromium", "chromium chromium-browser google-chrome google-chrome-stable")
 
 #: Taken out of their packages, for installing those may start a server, and no more of them is wanted than the program:
@@ -59,6 +63,7 @@ UNPACKED = {
     PROMTOOL: (("promtool", "prometheus"), "usr/bin/promtool"),
     NGINX: (("nginx",), "usr/sbin/nginx"),
     PEBBLE: (("pebble",), "usr/bin/pebble"),
+    PGBOUNCER: (("pgbouncer",), "usr/sbin/pgbouncer"),
 }
 
 

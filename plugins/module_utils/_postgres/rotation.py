@@ -24,6 +24,7 @@ import urllib.parse
 
 from . import rotation_login, rotation_roles
 from .connection import Login, PostgresError, connect, is_standby, query, quote
+from .rotation_failures import SERVER, FailedLogins, FileReader, ServerReader
 from .rotation_login import Expected, Place, Uses
 from .rotation_scram import salt_of, verifier
 
@@ -31,6 +32,7 @@ SINGLE, ALTERNATING = "single", "alternating"
 
 _TASK = "secret"
 _PAUSE = 0.5
+_LOG_PATIENCE = 5
 
 
 class Occupied(PostgresError):
@@ -70,6 +72,7 @@ class DatabaseSettings:
     standbys: tuple[tuple[str, int], ...] = ()
     standby_timeout: int = 60
     statements: tuple[str, ...] = ()
+    failed_logins_log: str = ""
 
     @property
     def strategy(self) -> str:
@@ -85,6 +88,7 @@ class DatabasePassword:
         self.login = login
         self.settings = settings
         self._conn: t.Any = None
+        self._failed = self._failed_logins()
 
     @property
     def name(self) -> str:
@@ -170,12 +174,47 @@ class DatabasePassword:
                 f"{self.login.user or 'the role that logs in'} cannot see who is logged in:"
                 " GRANT pg_read_all_stats (or pg_monitor) to it"
             )
+        self.watch_failures()
         rotation_login.refuses_wrong(self._place(self.settings.databases[0]), current.username)
+        self._must_see_failures(current.username)
         user = current.username
         if self.overlaps:
             user = next(name for name in self.settings.users if name != current.username)
             self._check_twins(conn, current.username, user)
         return {"user": user, "old_user": current.username}
+
+    def others(self, user: str) -> list[str]:
+        """The roles that alternate with this one."""
+        return [name for name in self.settings.users if name != user]
+
+    # -- refused logins ------------------------------------------------------------------------------------------
+
+    def _failed_logins(self) -> FailedLogins | None:
+        source = self.settings.failed_logins_log
+        if not source:
+            return None
+        return FailedLogins(ServerReader(self._admin) if source == SERVER else FileReader(source))
+
+    def watch_failures(self) -> None:
+        """Count refused logins from now on, where it is said where they are to be seen."""
+        if self._failed:
+            self._failed.begin()
+
+    def failed_logins(self, user: str) -> int | None:
+        """Refused logins of a role since then; nothing where nobody looks."""
+        return self._failed.count(user) if self._failed else None
+
+    def _must_see_failures(self, user: str) -> None:
+        """The login that was refused just now has to be seen, or none would be."""
+        deadline = time.monotonic() + _LOG_PATIENCE
+        while self.failed_logins(user) == 0:
+            if time.monotonic() >= deadline:
+                raise Unfit(
+                    f"a login of {user} was refused just now, and failed_logins_log {self.settings.failed_logins_log}"
+                    " does not tell of it: it is another server's log, its words are not English and it has no"
+                    " SQLSTATE (%e in log_line_prefix), or log_min_messages is above FATAL"
+                )
+            time.sleep(_PAUSE)
 
     def _check_twins(self, conn: t.Any, used: str, twin: str) -> None:
         owner = self.settings.owner

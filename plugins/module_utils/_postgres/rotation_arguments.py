@@ -8,11 +8,15 @@ Note that this module util is PRIVATE to the collection. It can have breaking ch
 
 from __future__ import annotations
 
+import os
 import typing as t
 
 from .._core.suggest import InputError
 from .arguments import SSL_MODES
+from .connection import Login
 from .rotation import DatabaseSettings
+from .rotation_failures import SERVER
+from .rotation_pool import PgBouncer
 
 #: Documented by the module secret_rotate.
 ROLE_ARGUMENTS: dict[str, dict[str, t.Any]] = {
@@ -30,6 +34,22 @@ ROLE_ARGUMENTS: dict[str, dict[str, t.Any]] = {
     },
     "standby_timeout": {"type": "int", "default": 60},
     "test_statements": {"type": "list", "elements": "str", "default": []},
+    "failed_logins_log": {"type": "str", "default": ""},
+    "pools": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {
+            "host": {"type": "str", "default": "127.0.0.1"},
+            "port": {"type": "int", "default": 6432},
+            "user": {"type": "str", "default": "pgbouncer"},
+            "password": {"type": "str", "default": "", "no_log": True},
+            "ssl_mode": {"type": "str", "choices": list(SSL_MODES), "default": "prefer"},
+            "ca_cert": {"type": "path", "default": ""},
+            "database": {"type": "str", "default": ""},
+            "userlist": {"type": "path", "default": ""},
+        },
+    },
 }
 
 _LONGEST_NAME = 63
@@ -53,6 +73,9 @@ def database_settings_from(params: t.Mapping[str, t.Any]) -> DatabaseSettings:
         raise InputError(f"app_port is {params['app_port']}: it must be a port, or 0 for login_port")
     if params["standby_timeout"] < 0:
         raise InputError(f"standby_timeout is {params['standby_timeout']}: it must be 0 or more seconds")
+    log = params["failed_logins_log"]
+    if log and log != SERVER and not os.path.isabs(log):
+        raise InputError(f"failed_logins_log is {log!r}: it is {SERVER!r} or the absolute path of a log file")
     return DatabaseSettings(
         users=tuple(users),
         owner=owner,
@@ -63,4 +86,23 @@ def database_settings_from(params: t.Mapping[str, t.Any]) -> DatabaseSettings:
         standbys=tuple((entry["host"], entry["port"]) for entry in params["standbys"]),
         standby_timeout=params["standby_timeout"],
         statements=tuple(params["test_statements"]),
+        failed_logins_log=log,
     )
+
+
+def pools_from(params: t.Mapping[str, t.Any]) -> list[tuple[PgBouncer, str]]:
+    """Each PgBouncer, and the path of its userlist where we write that.
+
+    :raises InputError: naming the option, the value and what would be right.
+    """
+    found = []
+    for entry in params["pools"]:
+        where = f"pools: {entry['host']}:{entry['port']}"
+        if not 1 <= entry["port"] <= 65535:
+            raise InputError(f"{where}: port must be between 1 and 65535")
+        if entry["userlist"] and not os.path.isabs(entry["userlist"]):
+            raise InputError(f"{where}: userlist {entry['userlist']!r} is no absolute path")
+        words = {name: entry[name] for name in ("host", "port", "user", "password", "ssl_mode", "ca_cert")}
+        database = entry["database"] or params["databases"][0]
+        found.append((PgBouncer(Login(**words), database), entry["userlist"]))
+    return found

@@ -132,15 +132,20 @@ class History:
         """How long the last run took."""
         return seconds_of(self.last) if self.last else 0.0
 
-    def figures(self) -> dict[str, float]:
-        """What the last run measured, in the order of the names."""
-        given = self.last.get("figures") if self.last else None
-        numbers = [
-            (str(name), value)
-            for name, value in (given.items() if isinstance(given, dict) else ())
-            if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-        ]
-        return dict(sorted(numbers))
+    def measured(self) -> list[tuple[str, str, float]]:
+        """What the last run measured: subject, figure and number, by name.
+
+        Figures of single subjects are named "subject:figure"; those of the whole have no subject. What has brackets,
+        such as the bytes of each table, is for comparing records, and far too much for a time series each.
+        """
+        figures = self.last.get("figures") if self.last else None
+        told = []
+        for name, value in sorted(figures.items()) if isinstance(figures, dict) else ():
+            subject, _colon, figure = str(name).rpartition(":")
+            is_number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+            if is_number and "[" not in str(name):
+                told.append((subject, figure, float(value)))
+        return told
 
     def schedule(self, activity: Activity, now: float) -> Schedule:
         """Due one period after the last time it was done; what was skipped is asked again after a day at most."""

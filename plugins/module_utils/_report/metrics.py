@@ -29,7 +29,7 @@ FAMILIES = (
     (f"{_ACTIVITY}next_due_timestamp_seconds", "gauge", "When the activity is due next; 0 if it was never done."),
     (f"{_ACTIVITY}overdue_seconds", "gauge", "For how long the activity has been overdue; +Inf if it was never done."),
     (f"{_ACTIVITY}duration_seconds", "gauge", "How long the last run of the activity took."),
-    (f"{_ACTIVITY}figure", "gauge", "What the last run of the activity measured, the unit in its name."),
+    (f"{_ACTIVITY}figure", "gauge", "What the last run measured, of all or of one subject; the unit is in its name."),
     (f"{_ACTIVITY}verdict", "gauge", "1 for the verdict of the activity's last run, 0 for the others."),
     (f"{_ACTIVITY}findings", "gauge", "Findings of the activity that still stand, by severity."),
     (_WRITTEN, "gauge", "When these metrics were written."),
@@ -95,8 +95,9 @@ def _add_activity(samples: _Samples, activity: Activity, history: History, now: 
         _add(samples, f"{_ACTIVITY}next_due_timestamp_seconds", schedule.due or 0, **labels)
     if history.last is not None:
         _add(samples, f"{_ACTIVITY}duration_seconds", history.seconds, **labels)
-    for figure, value in history.figures().items():
-        _add(samples, f"{_ACTIVITY}figure", value, activity=activity.name, figure=figure)
+    for subject, name, number in history.measured():
+        about = {"subject": subject} if subject else {}
+        _add(samples, f"{_ACTIVITY}figure", number, activity=activity.name, **about, figure=name)
     for verdict in VERDICTS:
         _add(samples, f"{_ACTIVITY}verdict", history.verdict == verdict, activity=activity.name, verdict=verdict)
     found = [finding.severity for finding in history.findings()]

@@ -51,7 +51,7 @@ def look(watched: t.Sequence[Watched], now: datetime.datetime | None = None) -> 
     summary = f"{count} secrets, the oldest at {oldest} % of its period"
     if result.verdict not in ("ok", "findings"):
         summary = f"{sum(part.verdict in ('ok', 'findings') for part in results)} of {count} secrets are in order"
-    figures = {"secrets": len(told), "oldest_percent": oldest}
+    figures = {**result.figures, "secrets": len(told), "oldest_percent": oldest}
     return dataclasses.replace(result, summary=summary, figures=figures), told
 
 
@@ -81,10 +81,15 @@ def _look_at_one(secret: Watched, now: datetime.datetime, told: list[dict[str, t
         }
     )
     findings = [*_half_done(secret, versions, current, now), *_old(secret, age, percent, due)]
+    figures = {
+        f"{secret.name}:age_percent": percent,
+        f"{secret.name}:created_timestamp_seconds": int(current.created.timestamp()),
+        f"{secret.name}:due_timestamp_seconds": int(due.timestamp()),
+    }
     if percent >= FAIL_PERCENT:
         reason = f"{secret.name} is {format_duration(age)} old, and was to be rotated by {write_time(due)}"
-        return Result("failed", f"{secret.name} is overdue", reason, tuple(findings), {}, 1, 1)
-    return ok_or_findings(f"{secret.name} is at {percent} % of its period", findings, {}, 1, 1)
+        return Result("failed", f"{secret.name} is overdue", reason, tuple(findings), figures, 1, 1)
+    return ok_or_findings(f"{secret.name} is at {percent} % of its period", findings, figures, 1, 1)
 
 
 def _old(secret: Watched, age: float, percent: int, due: datetime.datetime) -> t.Iterator[Finding]:

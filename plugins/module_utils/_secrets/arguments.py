@@ -18,6 +18,7 @@ from .._core.sealing import check_recipients
 from .._core.suggest import InputError
 from .ages import Watched
 from .consumers import Consumer
+from .gates import Gate, Pool
 from .placing import ENV, KINDS, TEXT, USERLIST, Placed
 from .steps import Policy
 from .store import LONGEST_PASSWORD, SHORTEST_PASSWORD, Store
@@ -56,6 +57,22 @@ STORE_ARGUMENTS: dict[str, dict[str, t.Any]] = {
     },
 }
 
+#: Documented by the module secret_info.
+WATCHED_ARGUMENTS: dict[str, dict[str, t.Any]] = {
+    "store": {**STORE_ARGUMENTS["store"], "required": False},
+    "secrets": {
+        "type": "list",
+        "elements": "dict",
+        "required": True,
+        "no_log": False,  # names, no values
+        "options": {
+            "name": {"type": "str", "required": True},
+            "period": {"type": "str", "default": "90d"},
+            "store": {**STORE_ARGUMENTS["store"], "required": False},
+        },
+    },
+}
+
 #: Documented by the modules that rotate.
 NEED_ARGUMENTS: dict[str, dict[str, t.Any]] = {
     "name": {"type": "str", "required": True},
@@ -73,6 +90,8 @@ ROTATION_ARGUMENTS: dict[str, dict[str, t.Any]] = {
     "observe_for": {"type": "str", "default": "10s"},
     "observe_timeout": {"type": "str", "default": "5m"},
     "old_sessions": {"type": "str", "choices": [AUTO, WAIT, KEEP, END], "default": AUTO},
+    "failed_logins_allowed": {"type": "int", "default": 5},
+    "rollback": {"type": "bool", "default": False},
 }
 
 #: Documented by the fragment ``steward.maintenance._secrets.consumers``.
@@ -178,12 +197,14 @@ def watched_from(params: t.Mapping[str, t.Any]) -> list[Watched]:
     double = next((name for name in names if names.count(name) > 1), None)
     if double:
         raise InputError(f"secrets: {double!r} is there twice")
-    return [
-        Watched(
-            entry["name"], store_from(params["store"], entry["name"]), seconds_from("secrets.period", entry["period"])
-        )
-        for entry in params["secrets"]
-    ]
+    watched = []
+    for entry in params["secrets"]:
+        given = entry["store"] or params["store"]
+        if not given:
+            raise InputError(f"secrets: {entry['name']!r} has no store, and there is none for all of them")
+        period = seconds_from("secrets.period", entry["period"])
+        watched.append(Watched(entry["name"], store_from(given, entry["name"]), period))
+    return watched
 
 
 def need_from(params: t.Mapping[str, t.Any]) -> Need:
@@ -218,11 +239,21 @@ def policy_from(params: t.Mapping[str, t.Any], overlaps: bool) -> Policy:
         )
     if sessions == AUTO:
         sessions = WAIT if overlaps else KEEP
+    if params["failed_logins_allowed"] < 0:
+        raise InputError(f"failed_logins_allowed is {params['failed_logins_allowed']}: it must be 0 or more")
     return Policy(
         password_length=length,
         observe_for=seconds_or_none("observe_for", params["observe_for"]),
         observe_timeout=seconds_or_none("observe_timeout", params["observe_timeout"]),
         old_sessions=sessions,
+        failed_logins_allowed=params["failed_logins_allowed"],
+    )
+
+
+def gates_from(pools: t.Sequence[tuple[Pool, str]]) -> tuple[Gate, ...]:
+    """Pools that check logins themselves, each with the path of its userlist or an empty text."""
+    return tuple(
+        Gate(pool, Placed(path, USERLIST, _DEFAULT_CONTENT[USERLIST]) if path else None) for pool, path in pools
     )
 
 

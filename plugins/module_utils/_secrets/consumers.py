@@ -51,6 +51,10 @@ class Consumer:
     def has_files(self, fields: Fields) -> bool:
         return all(placed.is_right(fields) for placed in self.files)
 
+    def uses(self, fields: Fields) -> bool:
+        """Whether it has the files, and its probe ends well, now and without being told anything."""
+        return self.has_files(fields) and not (self.probe and self._problem(lambda _since, _name: [""], ""))
+
     def give(self, fields: Fields) -> list[str]:
         """Write what is not right yet; the paths that were written."""
         written = []

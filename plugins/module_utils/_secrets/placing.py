@@ -77,6 +77,19 @@ class Placed:
         if _read(path) != wanted:
             raise PlacingError(f"{self.path} is not what was written")
 
+    def drop(self, user: str) -> bool:
+        """Take the lines of a user out of a userlist; whether there were any."""
+        path = _real(self.path)
+        present = _read(path)
+        kept = [line for line in present.splitlines() if not _is_of(line, user)]
+        if len(kept) == len(present.splitlines()):
+            return False
+        try:
+            _replace(path, "".join(f"{line}\n" for line in kept).encode())
+        except OSError as exc:
+            raise PlacingError(f"{self.path} cannot be written: {exc.strerror or exc}") from None
+        return True
+
     def _wanted(self, present: str, fields: Fields) -> str:
         if self.kind == TEXT:
             return _filled(self.content, fields)
@@ -113,14 +126,25 @@ class Placed:
         return f"{mark}{value}{mark}"
 
     def _userlist(self, present: str, fields: Fields) -> str:
-        user, secret = (text.replace('"', '""') for text in (fields["username"], _filled(self.content, fields)))
-        wanted = f'"{user}" "{secret}"'
+        user, secret = (_quoted(text) for text in (fields["username"], _filled(self.content, fields)))
+        wanted = f"{user} {secret}"
         lines = present.splitlines()
-        mine = [number for number, line in enumerate(lines) if line.lstrip().startswith(f'"{user}" ')]
+        mine = [number for number, line in enumerate(lines) if _is_of(line, fields["username"])]
         if not mine:
             return "\n".join([*lines, wanted]) + "\n"
         lines[mine[0]] = wanted
         return "\n".join(line for number, line in enumerate(lines) if number not in mine[1:]) + "\n"
+
+
+def _quoted(text: str) -> str:
+    """A word of a userlist."""
+    doubled = text.replace('"', '""')
+    return f'"{doubled}"'
+
+
+def _is_of(line: str, user: str) -> bool:
+    """Whether a line of a userlist is that user's."""
+    return line.lstrip().startswith(f"{_quoted(user)} ")
 
 
 def _filled(template: str, fields: Fields) -> str:

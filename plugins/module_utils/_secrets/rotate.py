@@ -8,20 +8,21 @@ Note that this module util is PRIVATE to the collection. It can have breaking ch
 
 from __future__ import annotations
 
-import json
 import time
 import typing as t
 
-from .._core.clock import parse_time, utc_now
+from .._core.clock import utc_now
 from .._core.durations import format_duration
 from .._core.journal import Journal, JournalBusy, JournalError, StepFailed
 from .._core.result import Finding, Result
 from .._core.suggest import InputError
 from . import store as stores
 from .ages import age_of
+from .consumers import ConsumerFailed
 from .placing import PlacingError
-from .steps import NAMES, Rotation, StaysOpen, StillInUse, Target
+from .steps import NAMES, Rotation, StaysOpen, StillInUse
 from .store import CURRENT, PENDING, Secret, StoreError, Version
+from .target import moment_of_set
 from .work import Busy, Outcome, Stopped, Work
 
 _MASK = "********"
@@ -34,7 +35,7 @@ def rotate(work: Work, check: bool, outcome: Outcome) -> Result:
 
     :raises InputError: for settings that do not fit the secret or the unfinished rotation.
     """
-    run = _Run(work, outcome)
+    run = Run(work, outcome)
     expected: tuple[type[BaseException], ...] = (
         StoreError,
         PlacingError,
@@ -58,7 +59,9 @@ def rotate(work: Work, check: bool, outcome: Outcome) -> Result:
         work.target.close()
 
 
-class _Run:
+class Run:
+    """One run, forwards. L{rollback} goes backwards with the same parts."""
+
     def __init__(self, work: Work, outcome: Outcome) -> None:
         self.work = work
         self.store = work.store
@@ -86,6 +89,7 @@ class _Run:
             token = self._left_pending(current)
             age, due = self._age(current.version)
             if not (due or token or self.work.need.force):
+                self._shut_out_others(current)
                 return self._not_due(current, age)
             self._begin(journal, current, token)
             return self._done("")
@@ -95,18 +99,21 @@ class _Run:
         references = journal.references
         if references is None:
             return
-        if references["strategy"] != self.target.strategy:
-            raise InputError(
-                f"an unfinished rotation of {self.store.place} is {references['strategy']!r}, not"
-                f" {self.target.strategy!r}: finish it with the settings with which it was begun"
-            )
-        rotation = self._rotation(references, _moment_of_set(journal, self.target))
+        self._refuse_another_strategy(references)
+        rotation = self._rotation(references, moment_of_set(journal, self.target))
         self._refuse_ended_elsewhere(rotation, journal.path)
         self.rotation = rotation
         self.outcome.changed = True
         if journal.resume(rotation.steps()) == "undone":
             self._tell_undone(rotation, "a rotation that was killed while it was taken back is taken back now")
             self.rotation = None
+
+    def _refuse_another_strategy(self, references: t.Mapping[str, t.Any]) -> None:
+        if references["strategy"] != self.target.strategy:
+            raise InputError(
+                f"an unfinished rotation of {self.store.place} is {references['strategy']!r}, not"
+                f" {self.target.strategy!r}: finish it with the settings with which it was begun"
+            )
 
     def _refuse_ended_elsewhere(self, rotation: Rotation, path: str) -> None:
         """Another host may have gone on with it, and rotated again since: nothing of then may come back."""
@@ -198,10 +205,13 @@ class _Run:
         if not token and not self.target.opens(current):
             self._nothing_opens(current)
         fields = self.target.fields(current)
-        for consumer in self.work.consumers:
-            for placed in consumer.files:
-                placed.check(fields)
-            consumer.has_files(fields)  # what cannot be read or found is told before anything is touched
+        for placed in self.work.files:
+            placed.check(fields)
+            placed.is_right(fields)  # what cannot be read or found is told before anything is touched
+        for gate in self.work.gates if not token else ():
+            wrong = gate.pool.refusal(current)
+            if wrong:
+                raise Stopped(f"pool {gate.pool.name} does not let {current.username} in now: {wrong}")
         who = self.target.prepare(current)
         references = {
             "token": token or stores.new_token(),
@@ -238,6 +248,7 @@ class _Run:
             user=references["user"],
             old_user=references["old_user"],
             set_at=set_at,
+            gates=work.gates,
         )
 
     # -- what came of it -----------------------------------------------------------------------------------------
@@ -249,6 +260,7 @@ class _Run:
         if not self.target.opens(new):
             raise Stopped(f"the new secret of {new.username} does not open the database after the rotation")
         self._look_at_the_old(rotation)
+        self._shut_out_others(new)
         outcome = self.outcome
         outcome.rotated = True
         outcome.version, outcome.old_version, outcome.written = rotation.token, rotation.old_version, rotation.written
@@ -265,6 +277,16 @@ class _Run:
         summary = f"{text}; the old one opens nothing any more"
         verdict = "findings" if self.findings else "ok"
         return Result(verdict, self.clean(summary), "", tuple(self.findings), self._figures(), 1, 1)
+
+    def _shut_out_others(self, current: Secret) -> None:
+        """Have pools forget the roles that are closed; one that cannot be told now is told by the next run."""
+        for gate in self.work.gates:
+            for other in self.target.others(current.username):
+                try:
+                    self.outcome.changed |= gate.shut_out(other)
+                except (ConsumerFailed, PlacingError) as exc:
+                    message = self.clean(f"it may still know {other}, which is closed: {exc}")
+                    self.findings.append(Finding("secret-pool-knows-old", "medium", gate.pool.name, message))
 
     def _look_at_the_old(self, rotation: Rotation) -> None:
         uses = rotation.uses()
@@ -364,22 +386,10 @@ class _Run:
         outcome.planned = list(NAMES) if current else ["store"]
         if current:
             fields = self.target.fields(current)
-            for consumer in self.work.consumers:
-                for placed in consumer.files:
-                    placed.check(fields)
-                    placed.is_right(fields)
-            outcome.written = [placed.path for consumer in self.work.consumers for placed in consumer.files]
+            for placed in self.work.files:
+                placed.check(fields)
+                placed.is_right(fields)
+            outcome.written = [placed.path for placed in self.work.files]
             outcome.before = {"current": f"{current.version} ({current.username})"}
         outcome.after = {"current": "a new version"}
         return Result("ok", f"would {what}", looked=1, of=1, figures=figures)
-
-
-def _moment_of_set(journal: Journal, target: Target) -> str:
-    """The moment of the server's clock at which a killed run had set the secret, or now, where it had not noted it."""
-    with open(journal.path, "rb") as file:
-        events = [json.loads(line) for line in file.read().splitlines()]
-    done = [event["at"] for event in events if event["event"] == "done" and event.get("step") == "set"]
-    if not done:
-        return target.moment()
-    # Times in a journal are cut off to the second: one more, so that no session of the old secret is overlooked.
-    return target.seconds_ago(max(0.0, (utc_now() - parse_time(done[-1])).total_seconds() - 1))

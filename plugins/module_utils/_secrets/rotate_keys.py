@@ -110,6 +110,9 @@ class Keys:
         private = [str(key.get("private") or "") for key in secret.value.get("keys") or ()]
         return {line for text in private for line in (text, *text.splitlines())}
 
+    def watch_failures(self) -> None:
+        """Nobody sees who was refused with a token."""
+
     def new_uses(self, _user: str, _after: str, _application: str) -> list[str]:
         return []
 

@@ -20,65 +20,15 @@ from .._core.health import Health
 from .._core.journal import JournalError, Step
 from . import store as stores
 from .consumers import Consumer, ConsumerFailed
+from .gates import Gate
 from .store import CURRENT, PENDING, PREVIOUS, Secret, Store, StoreError
+from .target import Target
 
 NAMES = ("create", "set", "test", "finish", "reload", "observe", "retire")
 
 _PAUSE = 0.5
+_RENEW_EVERY = 3
 _SHOWN = 5
-
-
-class Target(t.Protocol):
-    """What the secret opens. A domain that has such things offers it (PostgreSQL: _postgres.rotation)."""
-
-    #: What its methods raise when it is down, or refuses.
-    errors: tuple[type[Exception], ...]
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def strategy(self) -> str: ...
-
-    @property
-    def overlaps(self) -> bool: ...
-
-    def busy(self) -> str: ...
-
-    def close(self) -> None: ...
-
-    def moment(self) -> str: ...
-
-    def seconds_ago(self, seconds: float) -> str: ...
-
-    def opens(self, secret: Secret) -> bool: ...
-
-    def fits(self, secret: Secret) -> bool: ...
-
-    def prepare(self, current: Secret) -> dict[str, str]: ...
-
-    def owned(self) -> dict[str, int]: ...
-
-    def new_value(self, current: stores.Value, user: str, password: str) -> dict[str, t.Any]: ...
-
-    def set(self, secret: Secret, old: Secret | None) -> None: ...
-
-    def set_back(self, secret: Secret | None, old: Secret | None) -> None: ...
-
-    def test(self, secret: Secret, old: Secret | None) -> int: ...
-
-    def old_uses(self, old_user: str, user: str, since: str) -> list[str]: ...
-
-    def new_uses(self, user: str, after: str, application: str) -> list[str]: ...
-
-    def end_old(self, old_user: str, user: str, since: str) -> int: ...
-
-    def retire(self, old_user: str, user: str) -> None: ...
-
-    def fields(self, secret: Secret) -> dict[str, str]: ...
-
-    def hidden(self, secret: Secret) -> t.AbstractSet[str]:
-        """What of it must not be in anything that is told."""
 
 
 class StaysOpen(JournalError):
@@ -110,12 +60,14 @@ class Policy:
     :param old_sessions: what becomes of sessions that the old secret let in: "wait" for their end, "keep" them, or
         "end" them. Where both secrets are good at the same time, "keep" is no choice: closing the old one needs them
         gone.
+    :param failed_logins_allowed: how many logins of the new secret's role may be refused while it is watched.
     """
 
     password_length: int = 40
     observe_for: float = 10
     observe_timeout: float = 300
     old_sessions: str = "wait"
+    failed_logins_allowed: int = 5
 
 
 @dataclasses.dataclass
@@ -133,6 +85,7 @@ class Rotation:
     old_user: str
     #: The moment of the server's clock at which the new secret was set, or a later one where that is not known.
     set_at: str
+    gates: tuple[Gate, ...] = ()
     set_clock: float = 0.0
     figures: dict[str, float] = dataclasses.field(default_factory=dict)
     written: list[str] = dataclasses.field(default_factory=list)
@@ -141,6 +94,7 @@ class Rotation:
     problems: list[str] = dataclasses.field(default_factory=list)
     #: What must not be in anything that is told, should anybody quote it.
     hidden: set[str] = dataclasses.field(default_factory=set, repr=False)
+    _watched: bool = False
     _known: dict[str, Secret] = dataclasses.field(default_factory=dict, repr=False)
 
     def new(self) -> Secret:
@@ -163,9 +117,41 @@ class Rotation:
     def uses(self) -> list[str]:
         return self.target.old_uses(self.old_user, self.user, self.set_at)
 
+    def watch(self) -> None:
+        """Have refused logins counted from the first time on that this is called."""
+        if not self._watched:
+            self.target.watch_failures()
+            self._watched = True
+
+    def refuse_failures(self) -> None:
+        """:raises RuntimeError: when more logins are refused than may be, so that all is taken back."""
+        failed = self.target.failed_logins(self.user)
+        if failed is None:
+            return
+        self.figures["failed_logins"] = failed
+        if failed > self.policy.failed_logins_allowed:
+            allowed = self.policy.failed_logins_allowed
+            raise RuntimeError(f"{failed} logins of {self.user} were refused since the switch, and {allowed} may be")
+
     def end_old(self) -> None:
         if self.policy.old_sessions == "end":
             self.ended_sessions += self.target.end_old(self.old_user, self.user, self.set_at)
+
+    def renew_gates(self) -> None:
+        for gate in self.gates:
+            gate.renew()
+
+    def let_back_in(self, old: Secret | None) -> None:
+        """Have pools know the old secret, and no new one. One that does not listen keeps nobody else waiting."""
+        for gate in self.gates:
+            try:
+                # Where two alternate, it knows the old one all the time.
+                if self.user != self.old_user:
+                    gate.shut_out(self.user)
+                elif old:
+                    gate.let_in(old, self.target.fields(old))
+            except ConsumerFailed as exc:
+                self.problems.append(str(exc))
 
     def steps(self) -> list[Step]:
         return [kind(self) for kind in (Create, Set, Test, Finish, Reload, Observe, Retire)]
@@ -204,22 +190,36 @@ class Create(_Step):
 
 
 class Set(_Step):
-    """Have the target accept it. Pending, current, previous: whichever opens now, the pending one does afterwards."""
+    """Have the target accept it. Pending, current, previous: whichever opens now, the pending one does afterwards.
+
+    Pools that check logins themselves are a part of that: they know it before anybody can be given it.
+    """
 
     name = "set"
 
+    def __init__(self, rotation: Rotation) -> None:
+        super().__init__(rotation)
+        self._let_in = not rotation.gates
+
     def is_done(self) -> bool:
-        return self.rotation.target.opens(self.rotation.new())
+        return self._let_in and self.rotation.target.opens(self.rotation.new())
 
     def do(self) -> None:
         rotation = self.rotation
-        rotation.target.set(rotation.new(), rotation.old())
-        rotation.set_at = rotation.target.moment()
-        rotation.set_clock = time.monotonic()
+        new = rotation.new()
+        if not rotation.gates or not rotation.target.opens(new):
+            rotation.target.set(new, rotation.old())
+            rotation.set_at = rotation.target.moment()
+            rotation.set_clock = time.monotonic()
+        for gate in rotation.gates:
+            rotation.written += gate.let_in(new, rotation.target.fields(new))
+        self._let_in = True
 
     def undo(self) -> None:
         rotation = self.rotation
-        rotation.target.set_back(rotation.store.read_version(rotation.token), rotation.old())
+        new, old = rotation.store.read_version(rotation.token), rotation.old()
+        rotation.target.set_back(new, old)
+        rotation.let_back_in(old)
 
 
 class Test(_Step):
@@ -251,6 +251,9 @@ class Finish(_Step):
 
     def do(self) -> None:
         rotation = self.rotation
+        if rotation.target.overlaps:
+            # Both are good now, so whoever is refused from here on has the new one wrong.
+            rotation.watch()
         rotation.store.promote(rotation.token)
         if rotation.set_clock and not rotation.target.overlaps:
             rotation.figures["store_gap_seconds"] = round(time.monotonic() - rotation.set_clock, 3)
@@ -286,6 +289,7 @@ class Reload(_Step):
             rotation.written += consumer.give(fields)
         for consumer in rotation.consumers:
             self._take_up(consumer, rotation.user)
+        rotation.renew_gates()
         if rotation.set_clock and not rotation.target.overlaps:
             rotation.figures["consumers_gap_seconds"] = round(time.monotonic() - rotation.set_clock, 3)
         wrong = rotation.health.wait() if rotation.health.asks else ""
@@ -300,7 +304,9 @@ class Reload(_Step):
             raise StoreError(f"{rotation.store.place} has no version {rotation.old_version} any more")
         if not rotation.target.overlaps:
             # Before anybody is sent back to the old secret, it has to open again, and to be what the store gives.
-            rotation.target.set_back(rotation.store.read_version(rotation.token), old)
+            new = rotation.store.read_version(rotation.token)
+            rotation.target.set_back(new, old)
+            rotation.let_back_in(old)
             rotation.store.restore(rotation.old_version, rotation.token)
         fields = rotation.target.fields(old)
         for consumer in rotation.consumers:
@@ -333,11 +339,13 @@ class Observe(_Step):
 
     def do(self) -> None:
         rotation, policy = self.rotation, self.rotation.policy
-        began = time.monotonic()
+        began = renewed = time.monotonic()
+        rotation.watch()
         while True:
             wrong = rotation.health.problem() if rotation.health.asks else ""
             if wrong:
                 raise RuntimeError(f"the application is not well with the new secret: {wrong}")
+            rotation.refuse_failures()
             passed = time.monotonic() - began
             try:
                 uses = rotation.uses() if policy.old_sessions == "wait" else []
@@ -350,6 +358,10 @@ class Observe(_Step):
                     break
                 if uses and passed >= policy.observe_timeout:
                     raise StillInUse(uses)
+                if uses and time.monotonic() - renewed >= _RENEW_EVERY:
+                    # A client that still had the old one has made a pool open another session with it, and left.
+                    rotation.renew_gates()
+                    renewed = time.monotonic()
             time.sleep(_PAUSE)
         self._observed = True
 

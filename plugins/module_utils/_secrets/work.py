@@ -13,8 +13,11 @@ import typing as t
 
 from .._core.health import Health
 from .consumers import Consumer
-from .steps import Policy, Target
+from .gates import Gate
+from .placing import Placed
+from .steps import Policy
 from .store import Store
+from .target import Target
 
 
 class Stopped(Exception):
@@ -77,6 +80,13 @@ class Work:
     policy: Policy
     need: Need
     state_dir: str
+    gates: tuple[Gate, ...] = ()
+
+    @property
+    def files(self) -> list[Placed]:
+        """All files that are written, those of pools first."""
+        lists = [gate.userlist for gate in self.gates if gate.userlist]
+        return [*lists, *(placed for consumer in self.consumers for placed in consumer.files)]
 
     @property
     def subject(self) -> str:
