@@ -1,7 +1,7 @@
 # Copyright (c) 2026, The steward.maintenance authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Updates that are killed, meet dead registries, wrong hashes or somebody else's branch: the repository is as it was."""
+"""Updates that are killed, meet dead registries, wrong hashes or others' branches: the repository is as it was."""
 
 from __future__ import annotations
 
@@ -24,7 +24,10 @@ BRANCH = "steward/dependencies-security"
 
 @pytest.fixture
 def registries() -> t.Iterator[Registries]:
-    with Registries(catalogue()) as registries:
+    found = catalogue()
+    # The fix needs nothing else here.
+    found["python"]["jinja2"] = python_package("3.1.0", "3.1.1", "3.2.0", needs=["markupsafe>=2.0"])
+    with Registries(found) as registries:
         yield registries
 
 
@@ -86,12 +89,12 @@ def test_a_dead_service_is_unknown_and_changes_nothing(shop: Shop, registries: R
 
 
 def test_a_file_that_is_not_what_the_index_says_stops_it(shop: Shop, registries: Registries) -> None:
-    """The hashes of the index are those of other files: what pip took is not among them."""
     before = shop.fingerprint()
     registries.catalogue["python"]["jinja2"]["3.1.1"]["hash"] = "0" * 64
     answer = shop.update()
-    project = answer["project"]
-    assert (answer["verdict"], project["step"]) == ("failed", "resolve"), answer
+    # What was locked are the hashes of the index; pip compares them with what it gets.
+    assert (answer["verdict"], answer["project"]["step"]) == ("failed", "install"), answer
+    assert "tampered" in answer["reason"]
     assert shop.fingerprint() == before
 
 
@@ -104,39 +107,32 @@ def test_versions_that_do_not_go_together_stop_it_with_the_words_of_pip(shop: Sh
     assert shop.fingerprint() == before
 
 
-def test_a_fix_that_is_none_and_one_that_brings_something_worse_are_refused(shop: Shop, registries: Registries) -> None:
+def test_a_fix_that_brings_something_worse_is_refused(shop: Shop, registries: Registries) -> None:
     before = shop.fingerprint()
-    known = registries.catalogue["advisories"]
-    known.append(advisory("PYSEC-2026-7", "jinja2", ["3.1.1"], severity="CRITICAL"))
+    registries.catalogue["advisories"].append(advisory("PYSEC-2026-7", "jinja2", ["3.1.1"], severity="CRITICAL"))
     answer = shop.update()
     assert (answer["verdict"], answer["project"]["step"]) == ("failed", "audit")
     assert "would bring new vulnerabilities: PYSEC-2026-7 of jinja2 3.1.1" in answer["reason"]
-    known[-1] = advisory("PYSEC-2026-1", "jinja2", ["3.1.1"], aliases=["CVE-2026-1"], fixed=["3.1.1"], severity="HIGH")
-    answer = shop.update()
-    assert "what was to be fixed is still there: CVE-2026-1 of jinja2 3.1.1" in answer["reason"]
     assert shop.fingerprint() == before
 
 
 def test_a_branch_of_somebody_else_is_never_written(shop: Shop) -> None:
-    assert shop.update()["project"]["status"] == "updated"
+    shop.git("branch", BRANCH)
     shop.git("worktree", "add", "--quiet", str(shop.directory / "mine"), BRANCH)
-    (shop.directory / "mine" / "more.txt").write_text("mine\n", encoding="utf-8")
-    mine = ["-C", str(shop.directory / "mine")]
-    shop.git(*mine, "add", "more.txt")
-    shop.git(*mine, "commit", "--quiet", "--message", "mine")
+    mine = ["-C", str(shop.directory / "mine"), "commit", "--quiet", "--allow-empty", "--message"]
+    shop.git(*mine, "an older update\n\nSteward-Dependencies: 0123")
+    # It is ours, but stands in somebody's checkout: it would be pulled away under it.
+    assert "is checked out" in shop.update(check=True)["reason"]
+    shop.git(*mine, "mine")
     tip = shop.git("rev-parse", BRANCH)
-    answer = shop.update()
+    answer = shop.update(check=True)
     assert (answer["verdict"], answer["project"]["step"]) == ("failed", "commit")
     assert "has commits of somebody else" in answer["reason"]
     assert shop.git("rev-parse", BRANCH) == tip
-    # One that is ours, but stands in somebody's checkout, would be pulled away under it.
-    shop.git(*mine, "reset", "--quiet", "--hard", "HEAD^")
-    (shop.path / "new.txt").write_text("new\n", encoding="utf-8")
-    shop.commit("the base moves on")
-    assert "is checked out" in shop.update()["reason"]
+    shop.git("-C", str(shop.directory / "mine"), "reset", "--quiet", "--hard", "HEAD^")
     shop.git("worktree", "remove", "--force", str(shop.directory / "mine"))
-    answer = shop.update()
-    assert answer["project"]["status"] == "updated"
+    # What is ours alone gives way to what the base needs now.
+    assert shop.update()["project"]["status"] == "updated"
     assert shop.git("rev-parse", f"{BRANCH}^") == shop.git("rev-parse", "main")
 
 
@@ -149,11 +145,11 @@ def test_a_breaking_fix_is_told_and_left_until_somebody_approves_it(shop: Shop, 
     (finding,) = answer["findings"]
     assert (finding["id"], finding["severity"]) == ("dependency-fix-blocked", "high")
     assert "approve jinja2 for this project if 4.0.0 suits it" in finding["action"]
-    approved = shop.update(approved=["jinja2"])
-    assert (approved["verdict"], approved["project"]["status"]) == ("ok", "updated")
+    approved = shop.update(approved=["jinja2"], check=True)
+    assert [(one["to"], one["class"]) for one in approved["project"]["moves"]] == [("4.0.0", "major")]
     # What is accepted is neither.
     entry = {"id": "CVE-2026-1", "reason": "never called", "owner": "Jane Doe", "until": "2199-01-01"}
-    assert shop.update(accepted=[entry])["project"]["status"] == "up-to-date"
+    assert shop.update(accepted=[entry], check=True)["project"]["status"] == "up-to-date"
 
 
 @pytest.mark.parametrize(("file", "tool"), [("uv.lock", "uv"), ("poetry.lock", "poetry")])

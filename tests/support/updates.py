@@ -26,6 +26,7 @@ from .modules import run_module
 from .registries import Registries, Table, advisory, npm_locked, python_package
 
 YOUNG = (datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(days=2)).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+SECRET = "kanarienvogel-3f9a1c7e"  # the canary: see support.canary
 #: Tests of a project that look at what is really installed.
 TESTS = """#!/bin/sh
 set -e
@@ -65,7 +66,7 @@ def catalogue() -> Table:
 
 
 class Shop:
-    """A project with parts of pip and npm in a repository; `catalogue` may be changed before."""
+    """A project with parts of pip and npm in a repository. Its `.npmrc` holds a token and is not in Git."""
 
     def __init__(
         self, directory: pathlib.Path, registries: Registries, ecosystems: t.Sequence[str] = ("pypi", "npm")
@@ -82,11 +83,11 @@ class Shop:
         if "npm" in ecosystems:
             packages = {f"node_modules/{name}": npm_locked(registries, name, version)
                         for name, version in {"express": "4.0.0", "qs": "6.0.0"}.items()}  # fmt: skip
-            write_lock(self.path, {"express": "^4.0.0"}, packages, registries)
+            write_lock(self.path, {"express": "^4.0.0"}, packages, registries, f"//127.0.0.1/:_authToken={SECRET}")
         kept = [line for line in tests if not (line.startswith("python") and "pypi" not in ecosystems)]
         kept = [line for line in kept if not (line.startswith("node") and "npm" not in ecosystems)]
         (self.path / "run-tests").write_text("".join(kept), encoding="utf-8")
-        (self.path / ".gitignore").write_text("node_modules\n.venv\n", encoding="utf-8")
+        (self.path / ".gitignore").write_text("node_modules\n.venv\n.npmrc\n", encoding="utf-8")
         self.git("init", "--quiet", "--initial-branch", "main")
         self.git("config", "user.name", "Jane Doe")
         self.git("config", "user.email", "jane@example.org")

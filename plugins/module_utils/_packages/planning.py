@@ -95,7 +95,8 @@ def plan(
             found.left.append(_left(project, worst, Choice(obstacle=told)))
             continue
         installed = Installed(ecosystem, name, version, advisories, languages.get(ecosystem, ""), tuple(one.ranges))
-        choice = choose(installed, listing, rules)
+        # What others bring moves only where it has to.
+        choice = choose(installed, listing, rules if one.is_direct else dataclasses.replace(rules, policy="security"))
         if choice.version:
             found.moves.append(_move(installed, choice, listing))
         if choice.obstacle:

@@ -157,15 +157,12 @@ def test(project: str, command: str, environment: str, timeout: float, scratch: 
     tested = Tested(command, seconds, output)
     if ran.problem or ran.status != 0:
         told = ran.problem or f"status {ran.status}"
-        raise TestsFailed(f"the tests ended badly ({told.replace('sh did', 'they did')})", tested)
+        raise FailedTests(f"the tests ended badly ({told.replace('sh did', 'they did')})", tested)
     return tested
 
 
-class TestsFailed(StepError):
+class FailedTests(StepError):
     """The tests of the project did not pass."""
-
-    #: For pytest, which takes every class of this name for one of its own.
-    __test__ = False
 
     def __init__(self, reason: str, tested: Tested) -> None:
         super().__init__("test", reason, end_of(tested.output.decode("utf-8", "replace")))

@@ -8,6 +8,7 @@ Note that this module util is PRIVATE to the collection. It can have breaking ch
 
 from __future__ import annotations
 
+import concurrent.futures
 import contextlib
 import dataclasses
 import datetime
@@ -387,16 +388,17 @@ def _programs(one: Work, tools: Tools) -> dict[str, str]:
     ecosystems = {move.ecosystem for move in one.moves}
     asked = {"git": ["git", "--version"]}
     if PYPI in ecosystems:
-        asked.update(python=[tools.python, "--version"], pip=[tools.python, "-m", "pip", "--version"])
+        asked.update(pip=[tools.python, "-m", "pip", "--version"])  # which tells its Python, too
     if NPM in ecosystems:
         asked.update(npm=[tools.npm, "--version"], node=["node", "--version"])
     if any("uv.lock" in move.files for move in one.moves):
         asked["uv"] = [tools.uv, "--version"]
-    found = {"system": platform.platform()}
-    for name, command in asked.items():
-        ran = run(command, "/", tools.timeout, dict(os.environ))
-        found[name] = shortened(ran.output) if not ran.problem and ran.status == 0 else ""
-    return found
+    with concurrent.futures.ThreadPoolExecutor(len(asked)) as pool:
+        answers = list(pool.map(lambda command: run(command, "/", tools.timeout, dict(os.environ)), asked.values()))
+    told = {
+        name: shortened(ran.output) if not ran.problem and ran.status == 0 else "" for name, ran in zip(asked, answers)
+    }
+    return {"system": platform.platform(), **told}
 
 
 def _judge(works: t.Sequence[Work], seconds: float) -> Result:

@@ -70,6 +70,8 @@ def git(place: str, timeout: float, *arguments: str, author: Author | None = Non
     :raises GitError: when it did not end well.
     """
     ran = _git(place, timeout, *arguments, author=author)
+    if "dubious ownership" in ran.errors:
+        raise GitError(f"{place} belongs to another account: run this as that account")
     if ran.problem or ran.status != 0:
         raise GitError(f"git {arguments[0]}: {ran.problem or ran.told()}")
     return ran.output

@@ -285,7 +285,7 @@ def test(work: Work, environment: str, timeout: float) -> None:
     """
     try:
         work.tested = proving.test(work.place, work.wanted.test, environment, timeout, work.scratch)
-    except proving.TestsFailed as exc:
+    except proving.FailedTests as exc:
         work.tested = exc.tested
         raise
     changed = sorted(set(_files(work)) & set(changed_files(work.top, _GIT_SECONDS)))
