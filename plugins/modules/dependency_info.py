@@ -139,7 +139,8 @@ options:
     default: ''
   state_file:
     description:
-      - File with when each vulnerability was first seen; it is only read. Empty means beside the records of this account.
+      - File with when each vulnerability was first seen; it is only read. Empty means beside the records of this
+        account.
     type: path
     default: ''
 requirements:

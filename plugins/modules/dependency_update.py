@@ -12,7 +12,8 @@ short_description: Update what projects depend on, tested, on a branch
 description:
   - Looks at projects as M(steward.maintenance.dependency_info) does, chooses new versions by the policy of each
     project, writes them into its locks with the tools of their ecosystem, installs the project from these locks, runs
-    its tests, and gives the result a branch of its Git repository. Nothing is merged, and nothing is pushed.
+    its tests, and gives the result a branch of its Git repository. Nothing is merged; it is pushed only where
+    O(projects[].remote) says so.
   - All of it is done in a clone beside. The checkout, its index, changes that are not committed and all other branches
     are never touched, which a digest before and after shows. When a step fails or the module is killed, there is
     nothing to take back; the next run removes the clone.
@@ -61,6 +62,20 @@ options:
         description: Path of the Python that the project is installed with. Empty means O(python).
         type: str
         default: ''
+      remote:
+        description:
+          - Name or address of the repository that the branch is pushed to, with the credentials that Git has for it.
+            Empty means none. A branch with commits of somebody else is not written there either.
+        type: str
+        default: ''
+      merge_request:
+        description:
+          - Ask a forge for the merge, unless there is an open request for the branch. The keys are C(kind) (V(gitlab)
+            or V(github)), C(api) (address of its API, like V(https://gitlab.example.org/api/v4)), C(project) (like
+            V(group/shop)), C(target) (the branch to merge into), and C(token_file) (closed to others) or C(token_env)
+            (name of a variable of the environment) for the token.
+        type: dict
+        default: {}
   policy:
     description:
       - What is taken. V(security) is fixes only, as patch or minor releases. V(patch) and V(minor) are also newer
@@ -305,7 +320,8 @@ projects:
       sample: updated
     step:
       description:
-        - Where it failed. V(read), V(look), V(resolve), V(audit), V(install), V(test), V(commit) or V(publish).
+        - Where it failed. V(read), V(look), V(resolve), V(audit), V(install), V(commit), V(test), V(publish), V(push)
+          or V(merge).
       type: str
       returned: always
       sample: ''
@@ -346,6 +362,10 @@ projects:
       returned: always
     evidence:
       description: Directory with the evidence; empty when it did not come to that.
+      type: str
+      returned: always
+    merge_request:
+      description: Address of the open merge request; empty without one.
       type: str
       returned: always
     tree:

@@ -65,7 +65,7 @@ def test_tests_see_their_own_environment_and_their_end_is_told(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PYTHONPATH", "/ours")
-    command = "echo \"$VIRTUAL_ENV:$PYTHONPATH:$PATH\"; pwd"
+    command = 'echo "$VIRTUAL_ENV:$PYTHONPATH:$PATH"; pwd'
     (tmp_path / "a b").mkdir()
     tested = proving.test(str(tmp_path), command, "/the/environment", 10, str(tmp_path / "a b"))
     first, second = tested.output.decode().splitlines()
@@ -89,7 +89,7 @@ def test_tests_that_change_what_was_committed_are_no_proof(repository: pathlib.P
     work.commit(one, ME)
     work.test(one, "", 10)
     one.wanted = Wanted(one.wanted.path, "echo b==1 >>requirements.txt", "minor", (), "HEAD", "")
-    with pytest.raises(StepError, match="the tests changed api/requirements.txt"):
+    with pytest.raises(StepError, match="the tests changed api/requirements"):
         work.test(one, "", 10)
 
 
@@ -115,7 +115,7 @@ def test_a_commit_takes_nothing_else_along(repository: pathlib.Path) -> None:
     one = begun(repository)
     (pathlib.Path(one.top) / ".gitignore").write_text("x\n", encoding="utf-8")
     git(pathlib.Path(one.top), "add", ".gitignore")
-    with pytest.raises(GitError, match=".gitignore would be committed, too"):
+    with pytest.raises(GitError, match="gitignore would be committed, too"):
         commit_files(one.top, ["api/requirements.txt"], "x", ME, 10)
 
 

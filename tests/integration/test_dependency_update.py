@@ -14,6 +14,7 @@ import typing as t
 
 import pytest
 from support.dependencies import clean_environment
+from support.forges import TOKEN, FakeForge
 from support.registries import Registries, wheel_hash
 from support.updates import SECRET, Shop, catalogue
 
@@ -35,9 +36,17 @@ def updated(tmp_path_factory: pytest.TempPathFactory, registries: Registries) ->
     before = shop.fingerprint()
     planned = shop.update(check=True)
     untouched = shop.fingerprint() == before and not (shop.directory / "state").exists()
-    answer = shop.run()
-    again = shop.update()
-    return {"shop": shop, "planned": planned, "untouched": untouched, "answer": answer, "again": again}
+    subprocess.run(["git", "init", "--quiet", "--bare", str(shop.directory / "origin.git")], check=True)
+    shop.git("remote", "add", "origin", str(shop.directory / "origin.git"))
+    (shop.directory / "token").write_text(TOKEN, encoding="utf-8")
+    (shop.directory / "token").chmod(0o600)
+    with FakeForge() as forge:
+        where = {"kind": "gitlab", "api": f"{forge.url}/api/v4", "project": "group/shop", "target": "main"}
+        handing = {"remote": "origin", "merge_request": {**where, "token_file": str(shop.directory / "token")}}
+        answer = shop.run(**handing)
+        again = shop.update(**handing)
+    given = {"shop": shop, "planned": planned, "untouched": untouched, "answer": answer, "again": again}
+    return {**given, "requests": forge.requests}
 
 
 def test_check_mode_tells_the_exact_versions_and_touches_nothing(updated: dict[str, t.Any]) -> None:
@@ -80,6 +89,16 @@ def test_the_same_update_again_changes_nothing(updated: dict[str, t.Any]) -> Non
     again = updated["again"]
     assert (again["verdict"], again["changed"], again["project"]["status"]) == ("ok", False, "waiting")
     assert again["project"]["commit"] == updated["answer"]["projects"][0]["commit"]
+
+
+def test_the_branch_is_pushed_and_its_merge_asked_for_once(updated: dict[str, t.Any]) -> None:
+    shop, project = updated["shop"], updated["answer"]["projects"][0]
+    assert shop.git("ls-remote", "origin", BRANCH).split()[0] == project["commit"]
+    (request,) = updated["requests"]
+    assert (request["branch"], request["target"], request["title"]) == (BRANCH, "main", "Update 2 packages")
+    assert "jinja2 3.1.0 -> 3.1.1 (patch): fixes CVE-2026-1" in request["text"]
+    assert project["merge_request"] == updated["again"]["project"]["merge_request"]
+    assert project["merge_request"].endswith("/group/shop/1")
 
 
 def test_the_lock_of_pip_changes_where_needed_and_its_hashes_hold(

@@ -27,6 +27,7 @@ from .registries import Registries, Table, advisory, npm_locked, python_package
 
 YOUNG = (datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(days=2)).strftime("%Y-%m-%dT%H:%M:%S.000Z")
 SECRET = "kanarienvogel-3f9a1c7e"  # the canary: see support.canary
+_OWN = ("test", "policy", "approved", "base", "remote", "merge_request")
 #: Tests of a project that look at what is really installed.
 TESTS = """#!/bin/sh
 set -e
@@ -108,7 +109,7 @@ class Shop:
 
     def arguments(self, **more: t.Any) -> dict[str, t.Any]:
         """All arguments of the module, with its defaults; what belongs to a project goes to it."""
-        own = {key: more.pop(key) for key in ("test", "policy", "approved", "base") if key in more}
+        own = {key: more.pop(key) for key in _OWN if key in more}
         defaults = {name: option.get("default") for name, option in UPDATE_ARGUMENTS.items()}
         project = {"path": str(self.path), "test": "sh ./run-tests", **own}
         given = {

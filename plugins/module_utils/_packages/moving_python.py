@@ -183,7 +183,7 @@ def _lowest(name: str, version: str, specifier: str, tools: Tools) -> Move:
     ]
     if not fitting:
         raise StepError("resolve", f"an update needs {name}{specifier}, and there is no such version that may be taken")
-    lowest = min(fitting, key=lambda release: pep440.parse(release.version) or key)
+    lowest = min(fitting, key=lambda release: pep440.parse(release.version) or ())
     return Move(PYPI, name, version, lowest.version, "needed", published=lowest.published)
 
 

@@ -96,7 +96,10 @@ def _sync_uv(source: Source, tools: Tools, place: str, scratch: str) -> None:
         raise StepError("install", f"{source.file} cannot be installed by this module")
     command = [tools.uv, "sync", "--frozen", "--inexact", "--all-groups", "--no-progress", "--color", "never"]
     command += ["--cache-dir", os.path.join(scratch, "uv-cache"), "--python", tools.python]
-    command += [] if tools.run_scripts else ["--no-build-package", ":all:"]
+    if not tools.run_scripts:
+        # The project itself may be built: its code runs in its tests anyway.
+        for name in sorted({node.name for node in source.nodes.values() if not node.own}):
+            command += ["--no-build-package", name]
     environment = {**_plain(scratch), "UV_PROJECT_ENVIRONMENT": place, "UV_NO_PYTHON_DOWNLOADS": "1"}
     must_end_well(run(command, source.project, tools.timeout, environment), "install", "uv cannot install uv.lock")
 

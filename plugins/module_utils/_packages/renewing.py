@@ -31,7 +31,7 @@ from .index import Index, IndexUnknown, pip_settings
 from .judging import Vulnerabilities, Vulnerability
 from .looking import Seen, look
 from .looks import Listing
-from .model import Project, Source
+from .model import Project, Source, SourceError
 from .moving import StepError, Tools
 from .policy import Rules
 from .repository import GitError
@@ -66,7 +66,7 @@ def update(settings: UpdateSettings, check: bool, now: datetime.datetime, outcom
                 Work(wanted, os.path.join(scratch, f"p{number}")) for number, wanted in enumerate(settings.projects)
             ]
             _Run(settings, check, now, scratch, works).run()
-            outcome.changed = any(one.status == "updated" for one in works)
+            outcome.changed = any(one.is_published for one in works)
             outcome.projects = [one.told() for one in works]
             outcome.diff = [_diff(one) for one in works if one.plan.moves and one.status in ("planned", "updated")]
             return _judge(works, time.monotonic() - began)
@@ -127,19 +127,21 @@ class _Run:
                 work.begin(one, self._settings.branch)
         begun = [one for one in self._works if not one.status]
         if begun:
-            seen, vulnerabilities = self._look(begun)
+            seen, vulnerabilities = self._look(begun, any(one.wanted.policy != "security" for one in begun))
             for one in begun:
                 self._one(one, seen, vulnerabilities)
         for one in self._works:
             self._look_at_the_tree(one)
             _remove(one.scratch)
 
-    def _look(self, works: t.Sequence[Work]) -> tuple[Seen, list[Vulnerability]]:
-        """Ask the scanners for what is in the clones; the projects keep the names that people know them by."""
+    def _look(self, works: t.Sequence[Work], routine: bool) -> tuple[Seen, list[Vulnerability]]:
+        """Ask the scanners for what is in the clones; the projects keep the names that people know them by.
+
+        :param routine: whether newer versions are looked up, too.
+        """
         place = os.path.join(self._scratch, f"look-{self._looks}")
         self._looks += 1
         os.makedirs(place, mode=0o700)
-        routine = any(one.wanted.policy != "security" for one in works)
         looking = dataclasses.replace(
             self._settings.looking, projects=tuple(one.place for one in works), updates=routine
         )
@@ -166,6 +168,8 @@ class _Run:
                 one.end("up-to-date")
                 return
             if work.judge_branch(one):
+                if not self._check:
+                    work.hand_over(one, self._http)
                 one.end("waiting")
                 return
             if not any(move.why == "fix" for move in one.plan.moves):
@@ -194,7 +198,7 @@ class _Run:
             return
         files: Answer = {"sbom-before.json": bill}
         try:
-            seen, after = self._look([one])
+            seen, after = self._look([one], routine=False)
             one.updated = seen.projects[0]
             problems = one.updated.all_problems()
             if problems:
@@ -210,8 +214,12 @@ class _Run:
             repository.publish(one.top, one.commit, one.branch, one.branch_before)
         except (StepError, GitError) as exc:
             one.reason = str(exc)
-            self._keep(one, files, "failed", tools)
+            # That it failed is told in any case.
+            with contextlib.suppress(OSError):
+                self._keep(one, files, "failed", tools)
             raise
+        one.is_published = True
+        work.hand_over(one, self._http)
         one.end("updated")
 
     def _keep(self, one: Work, files: Answer, outcome: str, tools: Tools) -> None:
@@ -356,10 +364,11 @@ def _failures(one: Work, step: str) -> t.Iterator[None]:
         yield
     except StepError as exc:
         one.end("unknown" if exc.step == "look" else "failed", exc.step, shortened(str(exc)), exc.output)
-    except GitError as exc:
+    except (GitError, SourceError) as exc:
         one.end("failed", "publish" if one.commit else step, shortened(str(exc)))
     except OSError as exc:
-        one.end("failed", step, shortened(f"{exc.strerror or exc}: {exc.filename or one.wanted.path}"))
+        told = f"{exc.strerror or exc}: {exc.filename or one.wanted.path}"
+        one.end("failed", "publish" if one.commit else step, shortened(told))
 
 
 def _lines(project: Project) -> list[str]:

@@ -118,9 +118,9 @@ class Repository:
         match = re.search(rf"^{TRAILER}: (\S+)$", message, re.MULTILINE)
         return parents.split(" ")[0], match.group(1) if match else ""
 
-    def strangers(self, base: str, branch: str) -> int:
-        """How many commits of the branch are somebody else's."""
-        told = self._run("log", "--format=%x01%B", f"{base}..refs/heads/{branch}")
+    def strangers(self, base: str, tip: str) -> int:
+        """How many commits that the base has not are somebody else's."""
+        told = self._run("log", "--format=%x01%B", f"{base}..{tip}")
         return sum(not re.search(rf"^{TRAILER}: ", message, re.MULTILINE) for message in told.split("\x01")[1:])
 
     def is_checked_out(self, branch: str) -> bool:
@@ -146,6 +146,30 @@ class Repository:
         self._run("update-ref", "-m", message, f"refs/heads/{branch}", commit, before or _NONE)
         if self.tip(branch) != commit:
             raise GitError(f"git said that {branch} was written, and it is not {commit}")
+
+    def push(self, remote: str, branch: str, commit: str, base: str) -> bool:
+        """Give the branch of another repository the commit; whether it had another one.
+
+        What somebody else put there stays.
+
+        :raises GitError: when it did not come to that.
+        """
+        there = self._tip_at(remote, branch)
+        if there == commit:
+            return False
+        if there:
+            known = _git(self.top, self._timeout, "cat-file", "-e", f"{there}^{{commit}}")
+            if known.problem or known.status != 0 or self.strangers(base, there):
+                raise GitError(f"the branch {branch} of {remote} has commits of somebody else: merge it or remove it")
+        lease = f"--force-with-lease=refs/heads/{branch}:{there}"
+        self._run("push", "--quiet", lease, "--", remote, f"{commit}:refs/heads/{branch}")
+        if self._tip_at(remote, branch) != commit:
+            raise GitError(f"git said that {branch} was pushed to {remote}, and it is not {commit}")
+        return True
+
+    def _tip_at(self, remote: str, branch: str) -> str:
+        told = self._run("ls-remote", "--", remote, f"refs/heads/{branch}").split()
+        return told[0] if told else ""
 
     def digest(self, branch: str) -> str:
         """Of all that must not change: the files, the index, what is checked out, and the other branches.

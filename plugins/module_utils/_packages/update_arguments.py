@@ -16,6 +16,7 @@ import typing as t
 from .._core.durations import parse_duration
 from .._core.suggest import InputError
 from .arguments import PACKAGES_ARGUMENTS, Settings, settings_from
+from .forge import Forge, read_forge
 from .policy import ROUTINE
 from .repository import Author, is_branch
 
@@ -35,6 +36,8 @@ UPDATE_ARGUMENTS: dict[str, t.Any] = {
             "approved": {"type": "list", "elements": "str", "default": []},
             "base": {"type": "str", "default": "HEAD"},
             "python": {"type": "str", "default": ""},
+            "remote": {"type": "str", "default": ""},
+            "merge_request": {"type": "dict", "default": {}, "no_log": False},
         },
     },
     "policy": {"type": "str", "choices": list(ROUTINE), "default": "security"},
@@ -61,6 +64,8 @@ class Wanted:
     approved: tuple[str, ...]
     base: str
     python: str
+    remote: str = ""
+    forge: Forge | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,4 +129,11 @@ def _wanted(one: t.Mapping[str, t.Any], policy: str, python: str) -> Wanted:
     if base.startswith("-") or not re.fullmatch(r"[\w./@{}^~+-]+", base):
         raise InputError(f"projects: base of {path} is {base!r}, must be a branch, a tag or a commit")
     approved = tuple(one.get("approved") or ())
-    return Wanted(path, one["test"], one.get("policy") or policy, approved, base, one.get("python") or python)
+    remote = one.get("remote") or ""
+    if remote.startswith("-"):
+        raise InputError(f"projects: remote of {path} is {remote!r}, must be the name or the address of a repository")
+    forge = read_forge(f"projects: merge_request of {path}", one.get("merge_request") or {})
+    if forge and not remote:
+        raise InputError(f"projects: merge_request of {path} needs a remote, to which the branch is pushed first")
+    chosen = one.get("policy") or policy
+    return Wanted(path, one["test"], chosen, approved, base, one.get("python") or python, remote, forge)

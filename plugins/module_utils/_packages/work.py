@@ -20,12 +20,14 @@ import typing as t
 from .._core.result import Finding
 from . import moving_npm, moving_python, moving_uv, proving
 from .changes import NPM
+from .forge import request_merge
 from .judging import Vulnerability
 from .model import Project, Source
 from .moving import Move, StepError, Tools
 from .planning import Plan, sources_to_write
 from .repository import TRAILER, Author, GitError, Repository, changed_files, commit_files
 from .update_arguments import Wanted
+from .web import Http, NoAnswer
 
 _GIT_SECONDS = 300
 _FOREIGN = {"poetry.lock": "poetry", "pnpm-lock.yaml": "pnpm", "yarn.lock": "yarn"}
@@ -58,6 +60,8 @@ class Work:
     commit: str = ""
     tested: proving.Tested | None = None
     evidence: str = ""
+    is_published: bool = False
+    merge_request: str = ""
     findings: list[Finding] = dataclasses.field(default_factory=list)
     before_lines: list[str] = dataclasses.field(default_factory=list)
     after_lines: list[str] = dataclasses.field(default_factory=list)
@@ -100,6 +104,7 @@ class Work:
             "moves": [move.told() for move in self.moves],
             "test": self.tested.told() if self.tested else {},
             "evidence": self.evidence,
+            "merge_request": self.merge_request,
             "tree": {
                 "before": self.digest_before,
                 "after": self.digest_after,
@@ -141,7 +146,7 @@ def judge_branch(work: Work) -> bool:
     if parent == work.base and plan == work.plan_digest():
         work.commit = work.branch_before
         return True
-    if repository.strangers(work.base, work.branch):
+    if repository.strangers(work.base, work.branch_before):
         raise StepError(
             "commit", f"the branch {work.branch} has commits of somebody else: merge it, rename it or remove it"
         )
@@ -291,3 +296,24 @@ def test(work: Work, environment: str, timeout: float) -> None:
     changed = sorted(set(_files(work)) & set(changed_files(work.top, _GIT_SECONDS)))
     if changed:
         raise StepError("test", f"the tests changed {', '.join(changed)}: what they tested is not what was committed")
+
+
+def hand_over(work: Work, http: Http) -> None:
+    """Push the branch, and ask for its merge, where that is wanted and not so already.
+
+    :raises StepError: when the other repository or the forge does not take it.
+    """
+    wanted, repository = work.wanted, work.repository
+    if repository is None or not wanted.remote:
+        return
+    try:
+        work.is_published = repository.push(wanted.remote, work.branch, work.commit, work.base) or work.is_published
+    except GitError as exc:
+        raise StepError("push", str(exc)) from exc
+    if wanted.forge is not None:
+        title, _newline, text = message_of(work).partition("\n")
+        try:
+            work.merge_request, is_new = request_merge(wanted.forge, http, work.branch, title, text.strip())
+        except NoAnswer as exc:
+            raise StepError("merge", str(exc)) from exc
+        work.is_published = work.is_published or is_new
