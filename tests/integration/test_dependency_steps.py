@@ -6,23 +6,33 @@
 from __future__ import annotations
 
 import datetime
+import importlib.resources
+import json
 import os
 import pathlib
 import subprocess
+import sys
+import typing as t
 
 import pytest
+from jsonschema import Draft7Validator
+from referencing import Registry, Resource
+from support.dependencies import sound, write_requirements
+from support.registries import Registries
 
-from ansible_collections.steward.maintenance.plugins.module_utils._packages import evidence, proving, work
+from ansible_collections.steward.maintenance.plugins.module_utils._packages import evidence, proving, sbom, work
 from ansible_collections.steward.maintenance.plugins.module_utils._packages.judging import Place, Vulnerability
 from ansible_collections.steward.maintenance.plugins.module_utils._packages.lanes import Due, Lane
 from ansible_collections.steward.maintenance.plugins.module_utils._packages.looks import Advisory
-from ansible_collections.steward.maintenance.plugins.module_utils._packages.moving import Move, StepError
+from ansible_collections.steward.maintenance.plugins.module_utils._packages.model import Node, Project, Source
+from ansible_collections.steward.maintenance.plugins.module_utils._packages.moving import Move, StepError, Tools
 from ansible_collections.steward.maintenance.plugins.module_utils._packages.repository import (
     Author,
     GitError,
     Repository,
     commit_files,
 )
+from ansible_collections.steward.maintenance.plugins.module_utils._packages.requirements import read_requirements
 from ansible_collections.steward.maintenance.plugins.module_utils._packages.update_arguments import Wanted
 
 pytestmark = pytest.mark.packages
@@ -77,7 +87,7 @@ def test_tests_that_fail_and_tests_that_hang_are_told_with_what_they_said(tmp_pa
     with pytest.raises(proving.FailedTests, match="status 3") as failed:
         proving.test(str(tmp_path), "echo password=hunter2; echo why >&2; exit 3", "", 10, str(tmp_path))
     assert failed.value.output == "password=********\nwhy"
-    with pytest.raises(proving.FailedTests, match="did not end within 1s") as hung:
+    with pytest.raises(proving.FailedTests, match="did not end within 1 s") as hung:
         proving.test(str(tmp_path), "echo so far; sleep 50", "", 1, str(tmp_path))
     assert (hung.value.step, hung.value.output) == ("test", "so far")
 
@@ -187,3 +197,41 @@ def test_evidence_is_whole_closed_and_written_anew(tmp_path: pathlib.Path) -> No
     assert os.listdir(place) == ["tests.log"]
     assert oct(os.stat(os.path.join(place, "tests.log")).st_mode & 0o777) == "0o600"
     assert list(digests) == ["tests.log"]
+
+
+def test_the_list_of_parts_is_what_the_standard_says() -> None:
+    """By the schema of CycloneDX 1.6 that comes with pip-audit."""
+    source = Source("/srv/shop", "package-lock.json", "npm", "lock")
+    source.add(Node("node_modules/@a/b", "@a/b", "1.0.0", wants=["node_modules/c"]))
+    source.add(Node("node_modules/c", "c", "2.0.0"))
+    source.direct = {"node_modules/@a/b": "^1.0.0"}
+    hashes = {"pkg:npm/c@2.0.0": ["a" * 64]}
+    bill = sbom.bill_of(Project("/srv/shop", [source]), "/srv/shop", "2026-11-26T00:00:00Z", hashes)
+    place = importlib.resources.files("cyclonedx.schema._res")
+    names = ("bom-1.6", "spdx", "jsf-0.82")
+    schemas = {name: json.loads((place / f"{name}.SNAPSHOT.schema.json").read_text(encoding="utf-8")) for name in names}
+    known: Registry[t.Any] = Registry().with_resources(
+        (schema["$id"], Resource.from_contents(schema)) for schema in schemas.values()
+    )
+    validator = Draft7Validator(schemas["bom-1.6"], registry=known)
+    assert [error.message for error in validator.iter_errors(bill)] == []
+    # It is a check that can fail.
+    assert list(validator.iter_errors({**bill, "components": [{"name": "no type"}]}))
+
+
+def test_a_file_that_is_not_what_was_locked_is_not_installed(tmp_path: pathlib.Path) -> None:
+    with Registries(sound()) as registries:
+        write_requirements(tmp_path, registries.catalogue, {"jinja2": "3.1.0"}, registries)
+        source = read_requirements(str(tmp_path), "requirements.txt")
+        project = Project(str(tmp_path), [source])
+        tools = Tools(sys.executable, "npm", "uv", 60, 10, False, lambda _names: {}, lambda _moment: True)
+        environment = proving.install(str(tmp_path), project, tools, str(tmp_path / "good"))
+        assert os.path.isdir(environment)
+        registries.catalogue["python"]["jinja2"]["3.1.0"]["python"] = ">=3"  # another file of the same name
+        with pytest.raises(StepError, match="pip cannot install") as refused:
+            proving.install(str(tmp_path), project, tools, str(tmp_path / "bad"))
+        assert "DO NOT MATCH THE HASHES" in refused.value.output
+        # What comes out must be what was locked, whatever the tool says.
+        source.nodes["jinja2==3.1.0"].version = "3.0.9"
+        with pytest.raises(StepError, match="not what was locked: jinja2 3"):
+            proving._compare(str(tmp_path), project, environment)

@@ -27,7 +27,9 @@ def move_uv(source: Source, moves: t.Sequence[Move], tools: Tools, scratch: str)
     :raises StepError: when uv is not there, cannot, or brings what is too young.
     """
     if not find_program(tools.uv):
-        raise StepError("resolve", f"{source.file} is written by uv, and {tools.uv} is not installed here, or not in PATH")
+        raise StepError(
+            "resolve", f"{source.file} is written by uv, and {tools.uv} is not installed here, or not in PATH"
+        )
     path = os.path.join(source.project, source.file)
     original = read_bytes(path)
     wanted = [f"{move.package}=={move.new}" for move in moves]

@@ -192,7 +192,8 @@ class Repository:
             if os.path.exists(path):
                 _take(total, path)
         for line in self._run("for-each-ref", "--format=%(objectname) %(refname)").splitlines():
-            if line.partition(" ")[2] != f"refs/heads/{branch}":
+            # What a push leaves of it is not counted either.
+            if not re.fullmatch(rf"refs/(?:heads|remotes/[^/]+)/{re.escape(branch)}", line.partition(" ")[2]):
                 total.update(line.encode("utf-8", "replace"))
         return total.hexdigest()
 
