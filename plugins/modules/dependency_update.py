@@ -25,7 +25,7 @@ description:
     poetry, pnpm and Yarn are not written; a project whose update needs that is refused, naming the tool.
   - The same scanners look at the new locks. When a vulnerability that was to be fixed is still there, or a new one
     came, the update is refused.
-  - A branch that has the very update already is left alone. One with commits of somebody else is never written.
+  - A branch that has the very update already is left alone. One with others' commits is never written.
 options:
   projects:
     description: The projects. Each is a directory in the checkout of a Git repository.
@@ -129,7 +129,7 @@ options:
     elements: str
     default: ['requirements*.txt', 'requirements/*.txt']
   own_packages:
-    description: Shell patterns of names of packages that are your own, of which nobody else knows anything.
+    description: Shell patterns of names of packages of your own.
     type: list
     elements: str
     default: []
@@ -245,10 +245,7 @@ EXAMPLES = r"""
   steward.maintenance.dependency_update:
     policy: minor
     cooldown: 14d
-    projects:
-      - path: /srv/shop
-        test: npm test && pytest
-        base: main
+    projects: [{path: /srv/shop, test: npm test && pytest, base: main}]
 """
 
 RETURN = r"""
@@ -275,14 +272,12 @@ findings:
   type: list
   elements: dict
 figures:
-  description: Measured numbers. Each state of a project is counted.
+  description: Measured numbers. Each state of a project is counted, V(planned), V(waiting) and the others.
   returned: always
   type: dict
   sample:
     projects: 2
     up_to_date: 1
-    planned: 0
-    waiting: 0
     updated: 1
     failed: 0
     unknown: 0

@@ -147,7 +147,7 @@ def test_an_update_is_told_by_the_playbook_and_done_by_the_cycle(site: Site) -> 
     more = {"dependencies_update_projects": [{"path": str(shop), "test": command, "policy": "major"}]}
     status, told = site.run("update_dependencies", "--check", "--diff", **more)
     assert status == 0, told
-    assert "-requirements.txt: jinja2 3.1.0 +requirements.txt: jinja2 3.1.1" in told
+    assert "-requirements.txt: jinja2 3.1.0 +requirements.txt: jinja2 3.1.1" in told, told
     assert git("branch", "--format=%(refname:short)") == "main"
 
     # For emergencies the policy of the project is not asked: fixes only.

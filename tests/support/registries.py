@@ -14,18 +14,18 @@ import base64
 import collections
 import datetime
 import email.utils
-import functools
 import gzip
 import hashlib
 import http.server
 import io
 import json
 import sys
-import tarfile
 import threading
 import typing as t
 import urllib.parse
 import zipfile
+
+from .tarballs import npm_dist, npm_manifest, npm_tarball
 
 #: What can fail: OSV's queries, its records, the pages of the index, packages of npm, advisories of npm.
 PARTS = ("osv", "vulns", "simple", "packument", "bulk")
@@ -240,7 +240,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             "name": name,
             "dist-tags": {"latest": latest},
             "versions": {
-                version: {**npm_manifest(name, version, more), "dist": npm_dist(self.registries, name, version, more)}
+                version: {**npm_manifest(name, version, more),
+                          "dist": npm_dist(self.registries.npm_url, name, version, more)}
                 for version, more in versions.items()
             },
             "time": {version: more.get("uploaded", "2020-01-01T00:00:00.000Z") for version, more in versions.items()},
@@ -391,46 +392,3 @@ def _wheel(name: str, version: str, more: Table) -> bytes:
 
 def wheel_hash(name: str, version: str, more: Table) -> str:
     return hashlib.sha256(_wheel(name, version, more)).hexdigest()
-
-
-def npm_manifest(name: str, version: str, more: Table) -> Table:
-    """The package.json of a version; `more` may also have uploaded, and changelog, a text in its tarball."""
-    told = {key: value for key, value in more.items() if key not in ("uploaded", "changelog")}
-    return {"name": name, "version": version, **told}
-
-
-@functools.cache
-def _tarball_of(manifest: str, changelog: str) -> bytes:
-    """A real tarball, the same bytes each time."""
-    buffer = io.BytesIO()
-    files = {"package.json": manifest, "index.js": f"module.exports = {manifest}.version;\n"}
-    files.update({"CHANGELOG.md": changelog} if changelog else {})
-    with tarfile.open(fileobj=buffer, mode="w") as archive:
-        for path, text in files.items():
-            entry = tarfile.TarInfo(f"package/{path}")
-            entry.size, entry.mode = len(text.encode()), 0o644
-            archive.addfile(entry, io.BytesIO(text.encode()))
-    return gzip.compress(buffer.getvalue(), mtime=0)
-
-
-def npm_tarball(name: str, version: str, more: Table) -> bytes:
-    return _tarball_of(json.dumps(npm_manifest(name, version, more)), more.get("changelog", ""))
-
-
-def npm_dist(registries: Registries, name: str, version: str, more: Table) -> Table:
-    data = npm_tarball(name, version, more)
-    integrity = base64.b64encode(hashlib.sha512(data).digest()).decode()
-    file = f"{name.rpartition('/')[2]}-{version}.tgz"
-    return {
-        "tarball": f"{registries.npm_url}{name}/-/{file}",
-        "integrity": f"sha512-{integrity}",
-        "shasum": hashlib.sha1(data).hexdigest(),  # noqa: S324 - what npm calls it
-    }
-
-
-def npm_locked(registries: Registries, name: str, version: str) -> Table:
-    """The entry of a version in a package-lock.json, as npm writes it."""
-    more = registries.catalogue["node"][name][version]
-    dist = npm_dist(registries, name, version, more)
-    kept = {key: more[key] for key in ("dependencies", "engines") if key in more}
-    return {"version": version, "resolved": dist["tarball"], "integrity": dist["integrity"], **kept}

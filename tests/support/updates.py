@@ -23,7 +23,8 @@ from ansible_collections.steward.maintenance.plugins.module_utils._packages.upda
 
 from .dependencies import PIP_AUDIT, clean_environment, clean_environment_of, sound, write_lock, write_requirements
 from .modules import run_module
-from .registries import Registries, Table, advisory, npm_locked, python_package
+from .registries import Registries, Table, advisory, python_package
+from .tarballs import npm_dist
 
 YOUNG = (datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(days=2)).strftime("%Y-%m-%dT%H:%M:%S.000Z")
 SECRET = "kanarienvogel-3f9a1c7e"  # the canary: see support.canary
@@ -66,6 +67,14 @@ def catalogue() -> Table:
     return found
 
 
+def locked(registries: Registries, name: str, version: str) -> Table:
+    """The entry of a version in a package-lock.json, as npm writes it."""
+    more = registries.catalogue["node"][name][version]
+    dist = npm_dist(registries.npm_url, name, version, more)
+    kept = {key: more[key] for key in ("dependencies", "engines") if key in more}
+    return {"version": version, "resolved": dist["tarball"], "integrity": dist["integrity"], **kept}
+
+
 class Shop:
     """A project with parts of pip and npm in a repository. Its `.npmrc` holds a token and is not in Git."""
 
@@ -82,7 +91,7 @@ class Shop:
             versions = {"flask": "3.0.0", "jinja2": "3.1.0", "markupsafe": "2.0"}
             write_requirements(self.path, registries.catalogue, versions, registries)
         if "npm" in ecosystems:
-            packages = {f"node_modules/{name}": npm_locked(registries, name, version)
+            packages = {f"node_modules/{name}": locked(registries, name, version)
                         for name, version in {"express": "4.0.0", "qs": "6.0.0"}.items()}  # fmt: skip
             write_lock(self.path, {"express": "^4.0.0"}, packages, registries, f"//127.0.0.1/:_authToken={SECRET}")
         kept = [line for line in tests if not (line.startswith("python") and "pypi" not in ecosystems)]

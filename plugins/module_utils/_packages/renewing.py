@@ -8,13 +8,11 @@ Note that this module util is PRIVATE to the collection. It can have breaking ch
 
 from __future__ import annotations
 
-import concurrent.futures
 import contextlib
 import dataclasses
 import datetime
 import functools
 import os
-import platform
 import shutil
 import tempfile
 import time
@@ -37,14 +35,14 @@ from .policy import Rules
 from .repository import GitError
 from .running import run, shortened
 from .seen import Memory
+from .telling import diff_of, judge, lines_of, programs_of
 from .update_arguments import UpdateSettings
 from .updating import indexes_of, node_version
 from .web import Http, NoAnswer
-from .work import STATES, Work
+from .work import Work
 
 Answer = t.Dict[str, t.Any]
 _PATIENCE = 60
-_MOST_REASONS = 5
 
 
 @dataclasses.dataclass
@@ -66,10 +64,11 @@ def update(settings: UpdateSettings, check: bool, now: datetime.datetime, outcom
                 Work(wanted, os.path.join(scratch, f"p{number}")) for number, wanted in enumerate(settings.projects)
             ]
             _Run(settings, check, now, scratch, works).run()
-            outcome.changed = any(one.is_published for one in works)
+            # In check mode: whether it would be.
+            outcome.changed = any(one.is_published or one.status == "planned" for one in works)
             outcome.projects = [one.told() for one in works]
-            outcome.diff = [_diff(one) for one in works if one.plan.moves and one.status in ("planned", "updated")]
-            return _judge(works, time.monotonic() - began)
+            outcome.diff = [diff_of(one) for one in works if one.plan.moves and one.status in ("planned", "updated")]
+            return judge(works, time.monotonic() - began)
     except Busy as exc:
         return Result("unknown", "the dependencies were not updated", str(exc), of=of)
     except OSError as exc:
@@ -176,9 +175,9 @@ class _Run:
                 # Fixes do not wait. Without one, npm is to bring along nothing that is too young.
                 tools = dataclasses.replace(tools, before=self._before())
             bill, parts = self._bill(one, project, tools), sbom.parts_of(project)
-            one.before_lines = _lines(read_project(one.place, self._settings.looking.places))
+            one.before_lines = lines_of(read_project(one.place, self._settings.looking.places))
             work.resolve(one, tools)
-            one.after_lines = _lines(read_project(one.place, self._settings.looking.places))
+            one.after_lines = lines_of(read_project(one.place, self._settings.looking.places))
             self._tell(one, tools)
             if self._check:
                 one.end("planned")
@@ -238,7 +237,7 @@ class _Run:
             "moves": [move.told() for move in one.moves],
             "test": one.tested.told() if one.tested else {},
             "tree_before": one.digest_before,
-            "programs": _programs(one, tools),
+            "programs": programs_of(one, tools),
         }
         output = {"tests.log": one.tested.output} if one.tested else {}
         evidence.write_evidence(one.evidence, {**files, **output, "update.json": told})
@@ -369,67 +368,3 @@ def _failures(one: Work, step: str) -> t.Iterator[None]:
     except OSError as exc:
         told = f"{exc.strerror or exc}: {exc.filename or one.wanted.path}"
         one.end("failed", "publish" if one.commit else step, shortened(told))
-
-
-def _lines(project: Project) -> list[str]:
-    return sorted(
-        f"{source.file}: {node.name} {node.version}"
-        for source in project.sources
-        if source.kind != "environment"
-        for node in source.nodes.values()
-        if node.version and not node.own
-    )
-
-
-def _diff(one: Work) -> dict[str, str]:
-    before, after = set(one.before_lines), set(one.after_lines)
-    header = f"{one.wanted.path} ({one.branch})"
-    return {
-        "before_header": header,
-        "after_header": header,
-        "before": "".join(f"{line}\n" for line in sorted(before - after)),
-        "after": "".join(f"{line}\n" for line in sorted(after - before)),
-    }
-
-
-def _programs(one: Work, tools: Tools) -> dict[str, str]:
-    """The versions of what was used."""
-    ecosystems = {move.ecosystem for move in one.moves}
-    asked = {"git": ["git", "--version"]}
-    if PYPI in ecosystems:
-        asked.update(pip=[tools.python, "-m", "pip", "--version"])  # which tells its Python, too
-    if NPM in ecosystems:
-        asked.update(npm=[tools.npm, "--version"], node=["node", "--version"])
-    if any("uv.lock" in move.files for move in one.moves):
-        asked["uv"] = [tools.uv, "--version"]
-    with concurrent.futures.ThreadPoolExecutor(len(asked)) as pool:
-        answers = list(pool.map(lambda command: run(command, "/", tools.timeout, dict(os.environ)), asked.values()))
-    told = {
-        name: shortened(ran.output) if not ran.problem and ran.status == 0 else "" for name, ran in zip(asked, answers)
-    }
-    return {"system": platform.platform(), **told}
-
-
-def _judge(works: t.Sequence[Work], seconds: float) -> Result:
-    counted = {state: sum(one.status == state for one in works) for state in STATES}
-    findings = tuple(finding for one in works for finding in one.findings)
-    moves = [move for one in works if one.status in ("planned", "waiting", "updated") for move in one.moves]
-    figures: dict[str, float] = {
-        "projects": len(works),
-        **{state.replace("-", "_"): number for state, number in counted.items()},
-        "moves": len(moves),
-        "fixes": sum(len(move.fixes) for move in moves),
-        "blocked": sum(finding.id == "dependency-fix-blocked" for finding in findings),
-        "duration_seconds": round(seconds, 3),
-    }
-    told = ", ".join(f"{number} {state.replace('-', ' ')}" for state, number in counted.items() if number)
-    summary = f"{len(works)} projects: {told}; {len(moves)} packages move, {figures['fixes']:.0f} vulnerabilities fixed"
-    bad = [one for one in works if one.status in ("failed", "unknown")]
-    looked = len(works) - len(bad)
-    if not bad:
-        return Result("findings" if findings else "ok", summary, "", findings, figures, looked, len(works))
-    reasons = [f"{one.wanted.path}: {one.step}: {one.reason}" for one in bad[:_MOST_REASONS]]
-    if len(bad) > _MOST_REASONS:
-        reasons.append(f"and {len(bad) - _MOST_REASONS} more, see the projects")
-    verdict = "failed" if counted["failed"] else "unknown"
-    return Result(verdict, summary, "; ".join(reasons), findings, figures, looked, len(works))
