@@ -13,6 +13,7 @@ import pathlib
 import subprocess
 import sys
 import typing as t
+import urllib.parse
 
 import pytest
 from jsonschema import Draft7Validator
@@ -20,7 +21,7 @@ from referencing import Registry, Resource
 from support.dependencies import sound, write_requirements
 from support.registries import Registries
 
-from ansible_collections.steward.maintenance.plugins.module_utils._packages import evidence, proving, sbom, work
+from ansible_collections.steward.maintenance.plugins.module_utils._packages import evidence, notes, proving, sbom, work
 from ansible_collections.steward.maintenance.plugins.module_utils._packages.judging import Place, Vulnerability
 from ansible_collections.steward.maintenance.plugins.module_utils._packages.lanes import Due, Lane
 from ansible_collections.steward.maintenance.plugins.module_utils._packages.looks import Advisory
@@ -34,6 +35,7 @@ from ansible_collections.steward.maintenance.plugins.module_utils._packages.repo
 )
 from ansible_collections.steward.maintenance.plugins.module_utils._packages.requirements import read_requirements
 from ansible_collections.steward.maintenance.plugins.module_utils._packages.update_arguments import Wanted
+from ansible_collections.steward.maintenance.plugins.module_utils._packages.web import Http, NoAnswer
 
 pytestmark = pytest.mark.packages
 
@@ -235,3 +237,49 @@ def test_a_file_that_is_not_what_was_locked_is_not_installed(tmp_path: pathlib.P
         source.nodes["jinja2==3.1.0"].version = "3.0.9"
         with pytest.raises(StepError, match="not what was locked: jinja2 3"):
             proving._compare(str(tmp_path), project, environment)
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        "# 2.0.0\n- Removed x\n# 1.0.0\n- Removed y\n",
+        "<!DOCTYPE html><h2>2.0.0</h2><ul><li>Removed <b>x</b></ul><script>breaking()</script><h2>1.0.0</h2>Removed y",
+    ],
+    ids=["text", "page"],
+)
+def test_a_changelog_is_read_where_it_may_be_asked_for(page: str) -> None:
+    http = Http(5)
+    with Registries(sound()) as registries:
+        registries.catalogue["changes"] = {"one": page}
+        url = f"{registries.url}/changes/one"
+        text = notes.fetched_changelog(http, url, {urllib.parse.urlsplit(url).netloc})
+        assert notes.scan(text, "pypi", "1.0.0", "2.0.0") == ["2.0.0: Removed x"]
+        # Anybody may write an address into a package: hosts of the inside are not asked for it.
+        with pytest.raises(NoAnswer, match="it is not encrypted"):
+            notes.fetched_changelog(http, url, set())
+        with pytest.raises(NoAnswer, match="answered 404"):
+            notes.fetched_changelog(http, f"{registries.url}/changes/two", {urllib.parse.urlsplit(url).netloc})
+
+
+def test_a_branch_is_pushed_unless_it_has_something_of_somebody_else(repository: pathlib.Path) -> None:
+    git(repository.parent, "init", "--quiet", "--bare", "origin.git")
+    there = repository.parent / "origin.git"
+    ours = ["commit", "--quiet", "--allow-empty", "--message", "x\n\nSteward-Dependencies: 1"]
+    looked, base = Repository(str(repository), 10), git(repository, "rev-parse", "main")
+    git(repository, "checkout", "--quiet", "-b", "ours")
+    git(repository, *ours)
+    first = git(repository, "rev-parse", "ours")
+    assert looked.push(str(there), "ours", first, base) is True
+    assert looked.push(str(there), "ours", first, base) is False
+    git(repository, "reset", "--quiet", "--hard", base)
+    git(repository, *ours[:-1], "y\n\nSteward-Dependencies: 2")
+    second = git(repository, "rev-parse", "ours")
+    assert looked.push(str(there), "ours", second, base) is True
+    assert git(there, "rev-parse", "ours") == second
+    # A commit that is not known here, made there by somebody else.
+    tree = git(there, "rev-parse", f"{second}^{{tree}}")
+    theirs = git(there, "commit-tree", tree, "-p", second, "-m", "theirs")
+    git(there, "update-ref", "refs/heads/ours", theirs)
+    with pytest.raises(GitError, match="has commits of somebody else"):
+        looked.push(str(there), "ours", first, base)
+    assert git(there, "rev-parse", "ours") == theirs

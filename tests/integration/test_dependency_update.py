@@ -45,8 +45,14 @@ def updated(tmp_path_factory: pytest.TempPathFactory, registries: Registries) ->
         handing = {"remote": "origin", "merge_request": {**where, "token_file": str(shop.directory / "token")}}
         answer = shop.run(**handing)
         again = shop.update(**handing)
+        requests = list(forge.requests)
+        # As after a kill between the branch and its way to the others.
+        shop.git("push", "--quiet", "--delete", "origin", BRANCH)
+        forge.requests.clear()
+        lost = shop.update(**handing)
+        found_again = [shop.git("ls-remote", "origin", BRANCH).split()[:1], len(forge.requests)]
     given = {"shop": shop, "planned": planned, "untouched": untouched, "answer": answer, "again": again}
-    return {**given, "requests": forge.requests}
+    return {**given, "requests": requests, "lost": lost, "found_again": found_again}
 
 
 def test_check_mode_tells_the_exact_versions_and_touches_nothing(updated: dict[str, t.Any]) -> None:
@@ -99,6 +105,12 @@ def test_the_branch_is_pushed_and_its_merge_asked_for_once(updated: dict[str, t.
     assert "jinja2 3.1.0 -> 3.1.1 (patch): fixes CVE-2026-1" in request["text"]
     assert project["merge_request"] == updated["again"]["project"]["merge_request"]
     assert project["merge_request"].endswith("/group/shop/1")
+
+
+def test_what_was_not_handed_over_is_handed_over_by_the_next_run(updated: dict[str, t.Any]) -> None:
+    lost = updated["lost"]
+    assert (lost["verdict"], lost["changed"], lost["project"]["status"]) == ("ok", True, "waiting")
+    assert updated["found_again"] == [[updated["answer"]["projects"][0]["commit"]], 1]
 
 
 def test_the_lock_of_pip_changes_where_needed_and_its_hashes_hold(

@@ -74,7 +74,8 @@ def scan(text: str, ecosystem: str, old: str, new: str) -> list[str]:
         if key is not None:
             is_within, version = low < key <= high, told
             continue
-        bare = " ".join(line.strip().lstrip("#*-+ ").split())
+        # It goes into messages and records: what is no text of a line is left out.
+        bare = "".join(one for one in " ".join(line.strip().lstrip("#*-+ ").split()) if one.isprintable())
         if is_within and bare and _TELLING.search(bare):
             note = f"{version}: {bare}"
             found.append(note if len(note) <= _MOST_NOTE else note[: _MOST_NOTE - 3] + "...")

@@ -20,6 +20,7 @@ import shlex
 import time
 import typing as t
 
+from .._core.masking import mask_secrets
 from . import judging
 from .changes import NPM
 from .discover import Places, read_project
@@ -46,7 +47,7 @@ class Tested:
 
     def told(self) -> dict[str, t.Any]:
         return {
-            "command": self.command,
+            "command": mask_secrets(self.command),
             "duration_seconds": round(self.seconds, 3),
             "output_bytes": len(self.output),
             "output_sha256": self.digest,

@@ -24,6 +24,8 @@ from .running import Ran, run, shortened
 TRAILER = "Steward-Dependencies"
 _NONE = "0" * 40
 _BRANCH = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]*[A-Za-z0-9]")
+#: How others are reached is for the account to say; where a repository is, is not.
+_KEPT = ("GIT_SSH", "GIT_SSH_COMMAND", "GIT_ASKPASS", "GIT_CONFIG_GLOBAL")
 #: No hook, no signature that asks for a password, no clean-up in the background; what is written is on the disk.
 _SETTINGS = (
     "core.hooksPath=/dev/null",
@@ -54,7 +56,7 @@ def is_branch(name: str) -> bool:
 
 
 def _git(place: str, timeout: float, *arguments: str, author: Author | None = None) -> Ran:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_") or name in _KEPT}
     # Else a mere look at the state of the checkout would write its index.
     environment.update(GIT_OPTIONAL_LOCKS="0", GIT_TERMINAL_PROMPT="0", LC_ALL="C")
     if author is not None:

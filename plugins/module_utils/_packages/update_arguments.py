@@ -14,6 +14,7 @@ import re
 import typing as t
 
 from .._core.durations import parse_duration
+from .._core.masking import mask_secrets
 from .._core.suggest import InputError
 from .arguments import PACKAGES_ARGUMENTS, Settings, settings_from
 from .forge import Forge, read_forge
@@ -132,6 +133,8 @@ def _wanted(one: t.Mapping[str, t.Any], policy: str, python: str) -> Wanted:
     remote = one.get("remote") or ""
     if remote.startswith("-"):
         raise InputError(f"projects: remote of {path} is {remote!r}, must be the name or the address of a repository")
+    if mask_secrets(remote) != remote:
+        raise InputError(f"projects: remote of {path} holds a password: give it to a credential helper of Git instead")
     forge = read_forge(f"projects: merge_request of {path}", one.get("merge_request") or {})
     if forge and not remote:
         raise InputError(f"projects: merge_request of {path} needs a remote, to which the branch is pushed first")

@@ -17,6 +17,7 @@ import json
 import os
 import typing as t
 
+from .._core.masking import mask_secrets
 from .._core.result import Finding
 from . import moving_npm, moving_python, moving_uv, proving
 from .changes import NPM
@@ -256,7 +257,7 @@ def message_of(work: Work) -> str:
     noted = [f"- {move.package} {note}" for move in moves for note in move.notes]
     if noted:
         paragraphs.append("Changelogs say of what may break:\n" + "\n".join(noted))
-    command = " ".join(work.wanted.test.split())
+    command = mask_secrets(" ".join(work.wanted.test.split()))
     paragraphs.append(f"Policy: {work.wanted.policy}\nTested-With: {command}\n{TRAILER}: {work.plan_digest()}")
     return "\n\n".join(paragraphs) + "\n"
 

@@ -143,6 +143,11 @@ def test_names_of_branches() -> None:
         ({"projects": [{"path": "/srv/a", "test": "true", "base": "--all"}]}, "base of /srv/a is '--all'"),
         ({"projects": [{"path": "/srv/a", "test": "true"}] * 2}, "projects: /srv/a is there twice"),
         ({"projects": [{"path": "srv/a", "test": "true"}]}, "'srv/a' is not an absolute path"),
+        (
+            {"projects": [{"path": "/srv/a", "test": "true", "remote": "https://jane:hunter2@git.example.org/a"}]},
+            "remote of /srv/a holds a password",
+        ),
+        ({"projects": [{"path": "/srv/a", "test": "true", "merge_request": {"kind": "x"}}]}, "merge_request of /srv/a"),
     ],
 )
 def test_bad_input_is_refused(more: dict[str, t.Any], told: str) -> None:

@@ -138,6 +138,7 @@ def test_notes_are_those_between_the_two_versions() -> None:
         "1.1.0: Deprecated the old name",
     ]
     assert notes.scan(MARKDOWN, "npm", "1.1.0", "1.1.0") == []
+    assert notes.scan("# 2.0.0\n- removed \x1b[2J\x00x\n", "npm", "1.0.0", "2.0.0") == ["2.0.0: removed [2Jx"]
     assert notes.scan(TEXT, "pypi", "1.0.0", "2.0.0") == [
         "2.0.0: Drop support for Python 3.7.",
         "1.1.0: Python 1.0.0 is no longer said.",
