@@ -200,15 +200,24 @@ def test_when_tests_fail_nothing_changes(tmp_path: pathlib.Path, registries: Reg
 
 def test_the_monthly_update_takes_what_is_old_enough(tmp_path: pathlib.Path, registries: Registries) -> None:
     shop = Shop(tmp_path, registries)
+    (shop.path / "requirements.in").write_text("flask==3.0.0\njinja2>=3,<3.2\nmarkupsafe\n", encoding="utf-8")
+    shop.commit("what it was compiled from")
     answer = shop.update(policy="minor")
     moves = {one["package"]: one for one in answer["project"]["moves"]}
-    # flask 3.1.0 is too young, 4.0.0 is another class; jinja2 goes further than the fix; ms comes with express.
+    # flask 3.1.0 is too young, 4.0.0 is another class, jinja2 3.2.0 is out of its range. What others bring moves only
+    # to fix it; what comes new is old enough, too.
     assert {name: (one["to"], one["why"]) for name, one in moves.items()} == {
-        "flask": ("3.0.1", "routine"), "jinja2": ("3.2.0", "fix"), "markupsafe": ("2.2", "routine"),
-        "express": ("4.1.0", "routine"), "qs": ("6.0.5", "fix"), "ms": ("1.0.0", "needed")}  # fmt: skip
+        "flask": ("3.0.1", "routine"), "jinja2": ("3.1.1", "fix"), "markupsafe": ("2.2", "routine"),
+        "itsdangerous": ("2.0", "needed"), "express": ("4.1.0", "routine"), "qs": ("6.0.5", "fix"),
+        "ms": ("1.0.0", "needed")}  # fmt: skip
     assert (moves["flask"]["needs_before"], moves["flask"]["needs"]) == (">=3.7", ">=3.8")
     assert moves["express"]["notes"] == ["4.1.0: BREAKING: no more X"]
     assert (answer["verdict"], answer["project"]["status"]) == ("ok", "updated")
-    message = shop.git("log", "-1", "--format=%B", "steward/dependencies-minor")
+    branch = "steward/dependencies-minor"
+    assert shop.file_of(branch, "requirements.in") == "flask==3.0.1\njinja2>=3,<3.2\nmarkupsafe"
+    known = wheel_hash("itsdangerous", "2.0", {})
+    block = f"itsdangerous==2.0 \\\n    --hash=sha256:{known}\n    # via flask\n"
+    assert block in shop.file_of(branch, "requirements.txt")
+    message = shop.git("log", "-1", "--format=%B", branch)
     assert "now needs Python >=3.8, before >=3.7" in message
     assert "express 4.1.0: BREAKING: no more X" in message

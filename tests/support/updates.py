@@ -42,7 +42,7 @@ def catalogue() -> Table:
     found = sound()
     found["python"]["flask"] = {
         **python_package("3.0.0", needs=["jinja2>=3"], python=">=3.7"),
-        **python_package("3.0.1", needs=["jinja2>=3"], python=">=3.8"),
+        **python_package("3.0.1", needs=["jinja2>=3", "itsdangerous>=2"], python=">=3.8"),
         **python_package("3.1.0", needs=["jinja2>=3"], uploaded=YOUNG),
         **python_package("4.0.0", needs=["jinja2>=3"]),
     }
@@ -51,6 +51,7 @@ def catalogue() -> Table:
         **python_package("3.1.1", needs=["markupsafe>=2.1"], uploaded=YOUNG),
         **python_package("3.2.0", needs=["markupsafe>=2.1"]),
     }
+    found["python"]["itsdangerous"] = {"2.0": {}, "2.1": {"uploaded": YOUNG}}
     found["python"]["markupsafe"] = python_package("2.0", "2.1", "2.2", "3.0")
     found["node"]["express"] = {
         "4.0.0": {"dependencies": {"qs": "^6.0.0"}},

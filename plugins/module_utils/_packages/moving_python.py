@@ -51,7 +51,7 @@ def move_requirements(source: Source, moves: t.Sequence[Move], tools: Tools, scr
     if not wanted:
         return []
     along: dict[str, Move] = {}
-    report = _ask(source, {**wanted}, tools, os.path.join(scratch, "together"))
+    report = _ask(source, wanted, tools, os.path.join(scratch, "together"))
     if isinstance(report, Ran):
         along = _go_along(source, wanted, tools, scratch)
         if not along:
@@ -59,16 +59,55 @@ def move_requirements(source: Source, moves: t.Sequence[Move], tools: Tools, scr
         report = _ask(source, {**wanted, **along}, tools, os.path.join(scratch, "along"))
         if isinstance(report, Ran):
             raise _refused(report)
-    all_moves = {**wanted, **along}
-    for package, move in all_moves.items():
+    if source.closed:
+        report = _old_enough(source, {**wanted, **along}, report, tools, scratch)
+        for package in _new_in(source, report):
+            along[package] = Move(PYPI, package, "", report.versions[package], "needed")
+            release = _listing(package, tools).releases.get(along[package].new)
+            along[package].published = release.published if release else ""
+    for package, move in {**wanted, **along}.items():
         found = report.versions.get(package)
         if found is not None and not pep440.same(found, move.new):
             raise StepError("resolve", f"pip takes {package} {found} where {move.new} was asked for")
-    if source.closed:
-        for package in sorted(set(report.versions) - {node.name for node in source.nodes.values()}):
-            all_moves[package] = along[package] = _brought(package, report, tools)
-    _write(source, all_moves, report, tools)
+    _write(source, {**wanted, **along}, report, tools)
     return list(along.values())
+
+
+def _new_in(source: Source, report: _Report) -> list[str]:
+    return sorted(set(report.versions) - {node.name for node in source.nodes.values()})
+
+
+def _old_enough(source: Source, moves: t.Mapping[str, Move], report: _Report, tools: Tools, scratch: str) -> _Report:
+    """The same with versions of what comes new that may be taken: pip takes the newest.
+
+    :raises StepError: when there is none.
+    """
+    limits: dict[str, str] = {}
+    for number in range(_ROUNDS):
+        young = [package for package in _new_in(source, report) if _is_young(package, report.versions[package], tools)]
+        if not young:
+            return report
+        older = {package: _highest_old_enough(package, tools) for package in young}
+        if not all(older.values()) or set(young) & set(limits):
+            told = ", ".join(f"{package} {report.versions[package]}" for package in young)
+            raise StepError("resolve", f"an update brings {told}, which is too young to be taken")
+        limits.update({package: f"{package}<={version}" for package, version in older.items()})
+        asked = _ask(source, moves, tools, os.path.join(scratch, f"older-{number}"), more=tuple(limits.values()))
+        if isinstance(asked, Ran):
+            raise _refused(asked)
+        report = asked
+    raise StepError("resolve", "an update brings ever more packages that are too young to be taken")
+
+
+def _is_young(package: str, version: str, tools: Tools) -> bool:
+    release = _listing(package, tools).releases.get(version)
+    return not tools.may_be_taken(release.published if release else "")
+
+
+def _highest_old_enough(package: str, tools: Tools) -> str:
+    releases = _listing(package, tools).releases.values()
+    known = [one.version for one in releases if not one.withdrawn and tools.may_be_taken(one.published)]
+    return pep440.highest(known) or ""
 
 
 def _refused(ran: Ran) -> StepError:
@@ -76,8 +115,19 @@ def _refused(ran: Ran) -> StepError:
     return StepError("resolve", f"pip cannot make the new versions go together: {told}", end_of(ran.errors))
 
 
-def _ask(source: Source, moves: t.Mapping[str, Move], tools: Tools, place: str, alone: bool = False) -> _Report | Ran:
-    """What pip makes of it; how pip ended where that is nothing."""
+def _ask(
+    source: Source,
+    moves: t.Mapping[str, Move],
+    tools: Tools,
+    place: str,
+    alone: bool = False,
+    more: tuple[str, ...] = (),
+) -> _Report | Ran:
+    """What pip makes of it; how pip ended where that is nothing.
+
+    :param alone: ask for the moved packages only, without what they need.
+    :param more: requirements beside those of the file.
+    """
     os.makedirs(place, mode=0o700)
     lines = []
     for asked in source.asked:
@@ -95,7 +145,7 @@ def _ask(source: Source, moves: t.Mapping[str, Move], tools: Tools, place: str, 
     options += [] if alone else [f"--constraint {limit}" for limit in source.limits]
     file = os.path.join(place, "requirements.txt")
     with open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as handle:
-        handle.write("\n".join([*options, *lines]) + "\n")
+        handle.write("\n".join([*options, *lines, *more]) + "\n")
     command = [
         tools.python,
         "-m",
@@ -185,16 +235,6 @@ def _lowest(name: str, version: str, specifier: str, tools: Tools) -> Move:
         raise StepError("resolve", f"an update needs {name}{specifier}, and there is no such version that may be taken")
     lowest = min(fitting, key=lambda release: pep440.parse(release.version) or ())
     return Move(PYPI, name, version, lowest.version, "needed", published=lowest.published)
-
-
-def _brought(package: str, report: _Report, tools: Tools) -> Move:
-    """:raises StepError: when what comes new is younger than the cooldown."""
-    version = report.versions[package]
-    release = _listing(package, tools).releases.get(version)
-    published = release.published if release else ""
-    if not tools.may_be_taken(published):
-        raise StepError("resolve", f"an update brings {package} {version}, which is too young to be taken")
-    return Move(PYPI, package, "", version, "needed", published=published)
 
 
 def _listing(name: str, tools: Tools) -> Listing:
