@@ -20,7 +20,7 @@ description:
     a package that is known to be vulnerable (O(canaries)); when that is not found, or a package is missing in the
     report, or a registry answers with an error, the verdict is V(unknown), and the reason says why.
   - Every vulnerability has a clock by its severity (O(lanes)), which runs from when it was first seen in the project.
-    That is kept in O(state_file).
+    That stands in O(state_file), which M(steward.maintenance.dependency_clocks) writes.
   - A file of requirements without hashes need not name everything that it brings. Unless an environment of the project
     has all of it, C(pip install --dry-run) is asked, with wheels only, so that no code of a package is run.
   - Locks of bun, pipenv and pdm are not read. A project that has one is not looked at wholly.
@@ -138,7 +138,9 @@ options:
     type: str
     default: ''
   state_file:
-    description: File with when each vulnerability was first seen. Empty means beside the records of this account.
+    description:
+      - File with when each vulnerability was first seen; it is only read. Empty means beside the records of this
+        account.
     type: path
     default: ''
 requirements:
@@ -150,12 +152,10 @@ extends_documentation_fragment:
 attributes:
   check_mode:
     support: full
-    details:
-      - In check mode O(state_file) is read, but not written.
   diff_mode:
     support: N/A
     details:
-      - This module only looks. It writes nothing but O(state_file).
+      - This module only looks.
   idempotent:
     support: full
 author:

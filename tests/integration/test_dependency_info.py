@@ -23,6 +23,7 @@ from support.dependencies import (
     write_requirements,
     write_sound,
 )
+from support.modules import run_module
 from support.registries import Registries, Table, advisory, python_package
 
 pytestmark = pytest.mark.packages
@@ -188,14 +189,20 @@ def test_secrets_of_the_projects_do_not_show(audited: dict[str, t.Any]) -> None:
     assert SECRET not in json.dumps({key: value for key, value in audited.items() if key != "directory"}, default=str)
 
 
-def test_the_clock_runs_and_check_mode_writes_nothing(tmp_path: pathlib.Path) -> None:
+def test_the_clock_runs_and_an_audit_alone_writes_nothing(tmp_path: pathlib.Path) -> None:
     state = tmp_path / "state" / "dependencies.json"
     with Registries(vulnerable()) as registries:
         write_requirements(tmp_path / "shop", registries.catalogue, {"jinja2": "2.0"}, registries)
         more: dict[str, t.Any] = {"osv_url": registries.osv_url, "ecosystems": ["pypi"], "updates": False}
-        run_audit(tmp_path, tmp_path / "shop", check=True, **more)
+        answer = run_audit(tmp_path, tmp_path / "shop", **more)
         assert not state.exists()
-        audit_here(tmp_path, tmp_path / "shop", **more)
+        given = {"audit": answer, "state_file": str(state)}
+        assert run_module("dependency_clocks", given, check=True)["changed"] is True
+        assert not state.exists()
+        kept = run_module("dependency_clocks", given)
+        assert (kept["verdict"], kept["figures"]) == ("ok", {"clocks": 2, "begun": 2, "ended": 0})
+        assert run_module("dependency_clocks", given)["changed"] is False
+        assert "it has no 'projects'" in run_module("dependency_clocks", {"audit": {}})["msg"]
         text = state.read_text(encoding="utf-8")
         long_ago = (NOW - datetime.timedelta(days=8)).strftime("%Y-%m-%dT%H:%M:%SZ")
         seen = json.loads(text)

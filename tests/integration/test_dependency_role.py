@@ -45,7 +45,7 @@ class Site:
         write_requirements(directory / "shop", registries.catalogue, versions, registries)
         (directory / "accepted.yml").write_text(ACCEPTED, encoding="utf-8")
 
-    def run(self, playbook: str, **variables: t.Any) -> tuple[int, str]:
+    def run(self, playbook: str, *arguments: str, **variables: t.Any) -> tuple[int, str]:
         """Exit status and all that was printed, on one line."""
         given = {
             "ansible_connection": "local",
@@ -63,7 +63,7 @@ class Site:
         inventory.write_text(json.dumps({"control": {"hosts": {"ops1": given}}}), encoding="utf-8")
         tool = str(pathlib.Path(sys.executable).parent / "ansible-playbook")
         done = subprocess.run(
-            [tool, "-i", str(inventory), f"steward.maintenance.{playbook}"],
+            [tool, "-i", str(inventory), f"steward.maintenance.{playbook}", *arguments],
             env={**clean_environment(), **self._ours(), "HOME": str(self.directory)},
             cwd=self.directory,
             stdout=subprocess.PIPE,
@@ -98,7 +98,10 @@ def test_the_playbook_tells_what_was_found(site: Site) -> None:
     # What the list accepts is no finding, and is counted.
     assert "CVE-2026-1" not in told
     assert '"accepted": 1' in told
-    assert "changed=0" in told
+    # What was seen has a clock now, and nothing else changed.
+    assert "changed=1 " in told
+    seen = json.loads((site.directory / "seen.json").read_text(encoding="utf-8"))["seen"]
+    assert {one["package"] for one in seen} == {"flask", "jinja2"}
 
 
 def test_a_bad_accept_list_and_a_misspelt_variable_are_refused(site: Site) -> None:
@@ -125,3 +128,37 @@ def test_the_cycle_records_it_and_an_audit_that_could_not_look_is_red(site: Site
         record for record in open_store(str(site.records)).read() if record["activity"] == "security.dependencies"
     ]
     assert (record["verdict"], record["coverage"]) == ("unknown", {"looked": 0, "of": 1})
+
+
+def test_an_update_is_told_by_the_playbook_and_done_by_the_cycle(site: Site) -> None:
+    shop = site.directory / "shop"
+    known = site.registries.catalogue["python"]
+    known["jinja2"].update({"3.1.1": {}})
+
+    def git(*arguments: str) -> str:
+        identity = ["-c", "user.name=Jane Doe", "-c", "user.email=jane@example.org"]
+        done = subprocess.run(["git", *identity, *arguments], cwd=shop, check=True, stdout=subprocess.PIPE, text=True)
+        return done.stdout.strip()
+
+    git("init", "--quiet", "--initial-branch", "main")
+    git("add", "--all")
+    git("commit", "--quiet", "--message", "begin")
+    command = "python -c 'import jinja2; print(jinja2.version)'"
+    more = {"dependencies_update_projects": [{"path": str(shop), "test": command, "policy": "major"}]}
+    status, told = site.run("update_dependencies", "--check", "--diff", **more)
+    assert status == 0, told
+    assert "-requirements.txt: jinja2 3.1.0 +requirements.txt: jinja2 3.1.1" in told, told
+    assert git("branch", "--format=%(refname:short)") == "main"
+
+    # For emergencies the policy of the project is not asked: fixes only.
+    status, told = site.run(
+        "run_maintenance",
+        cycle_activities={"dependencies.security": {"available": True}},
+        cycle_only=["dependencies.security"],
+        cycle_change_request="CHG-7",
+        **more,
+    )
+    assert status == 0, told
+    assert "jinja2==3.1.1" in git("show", "steward/dependencies-security:requirements.txt")
+    (record,) = [one for one in open_store(str(site.records)).read() if one["activity"] == "dependencies.security"]
+    assert (record["verdict"], record["changed"], record["figures"]["updated"]) == ("ok", True, 1)

@@ -18,6 +18,7 @@ from ansible_collections.steward.maintenance.plugins.module_utils._packages.argu
     settings_from,
 )
 from ansible_collections.steward.maintenance.plugins.module_utils._packages.auditing import Outcome, audit
+from ansible_collections.steward.maintenance.plugins.module_utils._packages.clocks import keep, read_audit
 
 from .modules import run_module
 from .registries import Registries, Table, canaries, python_package, wheel_hash
@@ -102,11 +103,17 @@ def audit_here(directory: pathlib.Path, *projects: pathlib.Path, **more: t.Any) 
     os.environ.update({**clean_environment_of(before), **env})
     try:
         outcome = Outcome()
-        result = audit(settings_from(parameters(directory, *projects, **more)), False, utc_now(), outcome)
+        settings = settings_from(parameters(directory, *projects, **more))
+        result = audit(settings, False, utc_now(), outcome)
     finally:
         os.environ.clear()
         os.environ.update(before)
-    return {**result.to_dict(), **outcome.beside()}
+    answer = {**result.to_dict(), **outcome.beside()}
+    if answer["projects"]:
+        # As the role does after each audit.
+        kept, _changed = keep(settings.state_file, *read_audit(answer, settings.places.ecosystems), check=False)
+        assert kept.verdict == "ok", kept.reason
+    return answer
 
 
 def run_audit(directory: pathlib.Path, *projects: pathlib.Path, check: bool = False, **more: t.Any) -> dict[str, t.Any]:

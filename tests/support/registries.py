@@ -25,6 +25,8 @@ import typing as t
 import urllib.parse
 import zipfile
 
+from .tarballs import npm_dist, npm_manifest, npm_tarball
+
 #: What can fail: OSV's queries, its records, the pages of the index, packages of npm, advisories of npm.
 PARTS = ("osv", "vulns", "simple", "packument", "bulk")
 #: How it can fail while something answers. Beside these: nothing answers at all (see Registries.dead_url).
@@ -136,6 +138,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self._file(path.rpartition("/")[2])
         elif path.startswith("/v1/vulns/"):
             self._answer("vulns", lambda: self._record(path.rpartition("/")[2]))
+        elif path.startswith("/npm/") and path.endswith(".tgz"):
+            self._tarball(path)
+        elif path.startswith("/changes/"):
+            found = self.registries.catalogue.get("changes", {}).get(path.rpartition("/")[2])
+            self._send(200 if found else 404, (found or "").encode(), "text/plain")
         elif path.startswith("/npm/"):
             self._answer("packument", lambda: self._packument(path[len("/npm/") :]), subject=path[len("/npm/") :])
         elif path == "/stamp":
@@ -199,7 +206,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             files.append({
                 "filename": filename,
                 "url": f"{self.registries.url}/files/{filename}",
-                "hashes": {"sha256": hashlib.sha256(wheel).hexdigest()},
+                "hashes": {"sha256": more.get("hash") or hashlib.sha256(wheel).hexdigest()},
                 "requires-python": more.get("python"),
                 "core-metadata": {"sha256": metadata},
                 "upload-time": more.get("uploaded", "2020-01-01T00:00:00.000000Z"),
@@ -233,13 +240,23 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             "name": name,
             "dist-tags": {"latest": latest},
             "versions": {
-                version: {"name": name, "version": version, "dist": {"tarball": f"{self.registries.npm_url}{name}.tgz"},
-                          **{key: value for key, value in more.items() if key != "uploaded"}}
+                version: {**npm_manifest(name, version, more),
+                          "dist": npm_dist(self.registries.npm_url, name, version, more)}
                 for version, more in versions.items()
             },
             "time": {version: more.get("uploaded", "2020-01-01T00:00:00.000Z") for version, more in versions.items()},
             "repository": {"type": "git", "url": f"git+https://github.com/example/{name.rpartition('/')[2]}.git"},
         }  # fmt: skip
+
+    def _tarball(self, path: str) -> None:
+        name, _dash, file = path[len("/npm/") :].partition("/-/")
+        version = file[len(name.rpartition("/")[2]) + 1 : -len(".tgz")]
+        more = self.registries.catalogue["node"].get(name, {}).get(version)
+        self.registries.asked["tarball"] += 1
+        if more is None:
+            self._send(404, b"")
+        else:
+            self._send(200, npm_tarball(name, version, more), "application/octet-stream")
 
     def _bulk(self, asked: dict[str, list[str]]) -> Table:
         found: Table = {}

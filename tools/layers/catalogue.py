@@ -34,8 +34,8 @@ _LOGIC_ALONE = (
 _BACKUPS = r"test_(backup|offsite|files|physical|drill|restore|canary_(offsite|files)|postgres_restore)"
 #: Tests that need boto3 and an S3 server, pgBackRest, nginx, Pebble, PgBouncer, npm and pip-audit, or the wheel's
 #: PostgreSQL beside the host's. What they test does not depend on PostgreSQL's version or on ansible-core.
-_HOST_ONLY = (
-    *("mark.s3", "mark.pgbackrest", "mark.nginx", "mark.packages", "mark.pebble", "mark.pgbouncer", "mark.majors"),
+_HOST_ONLY = tuple(
+    f"mark.{name}" for name in ("s3", "pgbackrest", "nginx", "packages", "pebble", "pgbouncer", "majors")
 )
 #: Images of a version between two others, on which less is run, and of the newest one: its pgBackRest is another one
 #: than this host's, too.
@@ -72,7 +72,6 @@ def layers() -> list[Layer]:
     host = (
         *(system.GIT, system.POSTGRES, system.PGBACKREST, system.AGE, system.ZSTD),
         *(system.JOURNAL, system.PROMTOOL, system.CHROMIUM, system.NGINX, system.NPM, system.PEBBLE),
-        *(system.JOURNAL, system.PROMTOOL, system.CHROMIUM, system.NGINX, system.NPM),
         *(system.PGBOUNCER, system.CARES, system.EVENT),
     )
     boxes = tuple(system.containers())
@@ -190,9 +189,8 @@ def _module_faults(backups: bool) -> list[str]:
 def _module_tests(image: str) -> list[str]:
     """Tests of modules alone: a managed host has neither ansible-playbook nor a browser."""
     playbooks = set(_elsewhere("ansible-playbook", "promtool", "browser", *_HOST_ONLY))
-    # Neither Python's version nor PostgreSQL's means anything to the one, and the other is mostly waiting.
-    left = ["test_secret_jwt", "test_benchmarks_politeness"]
-    left = ["test_secret_jwt", "test_secret_key"]  # neither Python's version nor PostgreSQL's means anything to it
+    # Neither Python's version nor PostgreSQL's means anything to the first ones, and the last is mostly waiting.
+    left = ["test_secret_jwt", "test_secret_key", "test_benchmarks_politeness"]
     left += ["test_restore", "test_backup", "test_certificate"] if image == _BETWEEN else []
     names = [name for name in _integration_tests() if name not in playbooks and not any(word in name for word in left)]
     return names + (["tests/integration/test_physical.py"] if image == _NEWEST else [])

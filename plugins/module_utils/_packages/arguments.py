@@ -60,6 +60,12 @@ PACKAGES_ARGUMENTS: dict[str, t.Any] = {
     "state_file": {"type": "path", "default": ""},
 }
 
+#: Of the module that keeps since when vulnerabilities are known.
+CLOCKS_ARGUMENTS: dict[str, t.Any] = {
+    "audit": {"type": "dict", "required": True},
+    **{name: PACKAGES_ARGUMENTS[name] for name in ("ecosystems", "state_file")},
+}
+
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
@@ -110,7 +116,6 @@ def settings_from(params: t.Mapping[str, t.Any]) -> Settings:
     for ecosystem, stamp in params["stamps"].items():
         if not isinstance(stamp, str) or not stamp.startswith(("http://", "https://", "/")):
             raise InputError(f"stamps.{ecosystem} is {stamp!r}, must be an address or an absolute path")
-    state = params["state_file"] or os.path.join(os.path.dirname(default_path()), "dependencies.json")
     return Settings(
         projects=projects,
         places=Places(tuple(params["requirements"]), tuple(params["environments"]), tuple(params["ecosystems"])),
@@ -132,8 +137,13 @@ def settings_from(params: t.Mapping[str, t.Any]) -> Settings:
         jobs=params["jobs"] or max(2, os.cpu_count() or 1),
         paths=params["paths"],
         host=params["host"] or os.uname().nodename,
-        state_file=state,
+        state_file=state_file_of(params["state_file"]),
     )
+
+
+def state_file_of(given: str) -> str:
+    """Where it is kept since when vulnerabilities are known."""
+    return given or os.path.join(os.path.dirname(default_path()), "dependencies.json")
 
 
 def _duration(params: t.Mapping[str, t.Any], name: str, may_be_empty: bool = False) -> int:

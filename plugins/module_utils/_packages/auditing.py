@@ -54,10 +54,7 @@ def audit(settings: Settings, check: bool, now: datetime.datetime, outcome: Outc
             seen = look(settings, scratch, now, http)
             updates = Updates(settings, now, http).collect(seen) if settings.updates else []
             memory = Memory(settings.state_file)
-            result = _judge(settings, seen, updates, memory, now, outcome, began)
-            if not check:
-                memory.write(_wholly_looked_at(settings, seen))
-            return result
+            return _judge(settings, seen, updates, memory, now, outcome, began)
     except Busy as exc:
         return Result("unknown", "the dependencies were not judged", str(exc), of=len(settings.projects))
     except OSError as exc:
@@ -81,12 +78,6 @@ def _scratch(settings: Settings, check: bool) -> t.Iterator[str]:
         for path in left_in(scratch):
             shutil.rmtree(path)
         yield scratch
-
-
-def _wholly_looked_at(settings: Settings, seen: Seen) -> set[tuple[str, str]]:
-    """Ecosystems of projects whose vulnerabilities are all known."""
-    whole = [project.path for project in seen.projects if not project.all_problems()]
-    return {(ecosystem, path) for ecosystem in settings.places.ecosystems for path in whole}
 
 
 def _judge(

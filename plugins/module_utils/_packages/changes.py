@@ -46,6 +46,11 @@ def update_class(ecosystem: str, installed: str, target: str) -> str:
     return "minor-0x" if old[1] == 0 else "minor"
 
 
+def series(ecosystem: str, key: t.Any) -> tuple[int, int]:
+    """What versions share that get their fixes in common: epoch and major number."""
+    return _numbers(ecosystem, key)[:2]
+
+
 def _numbers(ecosystem: str, key: t.Any) -> tuple[int, int, int, int]:
     epoch, release = (key[0], key[1]) if ecosystem == PYPI else (0, key[:3])
     major, minor, patch = (*release, 0, 0)[:3]

@@ -11,6 +11,7 @@ Note that this module util is PRIVATE to the collection. It can have breaking ch
 from __future__ import annotations
 
 import concurrent.futures
+import dataclasses
 import html.parser
 import os
 import re
@@ -168,6 +169,7 @@ def _read_page(answer: Answer, name: str, url: str) -> tuple[dict[str, Release],
     files = _files_of_json(answer) if kind in (_JSON, "application/json") else _files_of_html(answer)
     releases: dict[str, Release] = {}
     metadata: dict[str, str] = {}
+    hashes: dict[str, list[str]] = {}
     for file in files:
         version = _version_of(str(file.get("filename") or ""), name)
         if not version or pep440.parse(version) is None:
@@ -181,12 +183,25 @@ def _read_page(answer: Answer, name: str, url: str) -> tuple[dict[str, Release],
             moments = [told for told in (before.published, moment) if told]
             withdrawn = before.withdrawn and yanked
             releases[version] = Release(version, min(moments, default=""), before.needs or needs, withdrawn)
+        hashes.setdefault(version, []).append(_digest_of(file))
         is_wheel = str(file.get("filename")).endswith(".whl")
         if is_wheel and (file.get("core-metadata") or file.get("dist-info-metadata")):
             metadata.setdefault(
                 version, urllib.parse.urljoin(url, str(file.get("url"))).partition("#")[0] + ".metadata"
             )
+    for version, digests in hashes.items():
+        if all(digests):
+            releases[version] = dataclasses.replace(releases[version], hashes=tuple(sorted(set(digests))))
     return releases, metadata
+
+
+def _digest_of(file: dict[str, t.Any]) -> str:
+    """The SHA-256 that a page tells of a file, in JSON or behind its address; empty without one."""
+    told = file.get("hashes")
+    digest = str(told.get("sha256") or "") if isinstance(told, dict) else ""
+    behind = urllib.parse.parse_qs(urllib.parse.urlsplit(str(file.get("url") or "")).fragment)
+    digest = (digest or behind.get("sha256", [""])[0]).lower()
+    return digest if re.fullmatch(r"[0-9a-f]{64}", digest) else ""
 
 
 def _files_of_json(answer: Answer) -> list[dict[str, t.Any]]:

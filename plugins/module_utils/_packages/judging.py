@@ -215,11 +215,18 @@ def fixed_by(ecosystem: str, advisories: t.Iterable[Advisory], version: str) -> 
         if ecosystem == NPM and advisory.vulnerable:
             is_without = semver.satisfies(version, advisory.vulnerable, pre_releases=True) is False
         else:
-            keys = [changes.sort_key(ecosystem, fix) for fix in advisory.fixes or ()]
-            is_without = key is not None and any(known is not None and known <= key for known in keys)
+            is_without = key is not None and _is_behind_a_fix(ecosystem, key, advisory.fixes or ())
         if is_without:
             found.append(advisory.id)
     return sorted(found)
+
+
+def _is_behind_a_fix(ecosystem: str, key: t.Any, fixes: t.Iterable[str]) -> bool:
+    """Whether a fix is not newer. With one for each series (2.5.1 and 3.1.2), it has to be that of its own series."""
+    known = [other for other in (changes.sort_key(ecosystem, fix) for fix in fixes) if other is not None]
+    series = changes.series(ecosystem, key)
+    own = [other for other in known if changes.series(ecosystem, other) == series]
+    return any(other <= key for other in own or known)
 
 
 def differences(project: Project) -> list[Finding]:
@@ -235,16 +242,17 @@ def differences(project: Project) -> list[Finding]:
     for environment in project.sources:
         if environment.kind != "environment":
             continue
-        drifted = _drifted(project, environment)
-        if drifted:
-            message = f"{environment.file} has other versions than its lock: {', '.join(drifted[:10])}"
+        others = drifted(project, environment)
+        if others:
+            message = f"{environment.file} has other versions than its lock: {', '.join(others[:10])}"
             action = "install from the lock, or find out who installed something else"
             subject = f"{project.path} {environment.file}"
-            findings.append(Finding("dependency-drift", "medium", subject, message, len(drifted), action=action))
+            findings.append(Finding("dependency-drift", "medium", subject, message, len(others), action=action))
     return findings
 
 
-def _drifted(project: Project, environment: Source) -> list[str]:
+def drifted(project: Project, environment: Source) -> list[str]:
+    """What the environment has in other versions than the locks and files of the project."""
     found: dict[str, None] = {}
     for other in project.sources:
         if other.kind == "environment" or other.ecosystem != environment.ecosystem:

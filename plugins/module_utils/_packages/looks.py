@@ -74,12 +74,14 @@ class Release:
 
     :param published: moment of its release, empty where that is not told.
     :param needs: which versions of the language it wants.
+    :param hashes: SHA-256 of all its files; empty unless the index tells that of each.
     """
 
     version: str
     published: str = ""
     needs: str = ""
     withdrawn: bool = False
+    hashes: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass

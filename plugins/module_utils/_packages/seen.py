@@ -88,7 +88,34 @@ class Memory:
         :param looked_at: ecosystems and projects that were wholly looked at.
         :raises OSError: when it cannot be written. A file that could not be read is left alone, under another name.
         """
-        kept = [one for one in self._sightings if one.now or (one.ecosystem, one.project) not in looked_at]
+        data = self.content(looked_at)
+        directory = os.path.dirname(self.path)
+        os.makedirs(directory, mode=0o700, exist_ok=True)
+        if self.damage and os.path.exists(self.path):
+            os.replace(self.path, f"{self.path}.damaged")
+        beside = f"{self.path}.new"
+        file = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            write_all(file, data)
+            os.fsync(file)
+        finally:
+            os.close(file)
+        os.replace(beside, self.path)
+        sync_directory(directory)
+
+    @property
+    def count(self) -> int:
+        return len(self._sightings)
+
+    def kept(self, looked_at: t.Collection[tuple[str, str]]) -> int:
+        """How many are left after a look."""
+        return len(self._left(looked_at))
+
+    def _left(self, looked_at: t.Collection[tuple[str, str]]) -> list[Sighting]:
+        return [one for one in self._sightings if one.now or (one.ecosystem, one.project) not in looked_at]
+
+    def content(self, looked_at: t.Collection[tuple[str, str]]) -> bytes:
+        """What the file is to hold after a look."""
         seen = [
             {
                 "ecosystem": one.ecosystem,
@@ -97,18 +124,6 @@ class Memory:
                 "ids": one.ids,
                 "first": write_time(one.first),
             }
-            for one in kept
+            for one in self._left(looked_at)
         ]
-        directory = os.path.dirname(self.path)
-        os.makedirs(directory, mode=0o700, exist_ok=True)
-        if self.damage and os.path.exists(self.path):
-            os.replace(self.path, f"{self.path}.damaged")
-        beside = f"{self.path}.new"
-        file = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        try:
-            write_all(file, json.dumps({"format": _FORMAT, "seen": seen}, sort_keys=True).encode() + b"\n")
-            os.fsync(file)
-        finally:
-            os.close(file)
-        os.replace(beside, self.path)
-        sync_directory(directory)
+        return json.dumps({"format": _FORMAT, "seen": seen}, sort_keys=True).encode() + b"\n"

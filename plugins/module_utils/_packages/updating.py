@@ -99,14 +99,14 @@ class Updates:
             return
         index = Index(http, self._settings.jobs)
         asks = {
-            (_indexes(source, pip.indexes), name)
+            (indexes_of(source, pip.indexes), name)
             for _project, source in asked
             for name, _version, _spec in _direct(source)
         }
         index.look_up(sorted(asks))
         for project, source in asked:
             for name, version, specifier in _direct(source):
-                listing = index.listing(_indexes(source, pip.indexes), name)
+                listing = index.listing(indexes_of(source, pip.indexes), name)
                 if listing.problem:
                     source.problems.append(f"newer versions of {name} could not be looked up: {listing.problem}")
                     continue
@@ -236,7 +236,7 @@ def _candidate_pypi(project: Project, source: Source, asked: tuple[str, str, str
     return _Candidate(PYPI, name, installed, wanted, latest, language)
 
 
-def _indexes(source: Source, of_pip: tuple[str, ...]) -> tuple[str, ...]:
+def indexes_of(source: Source, of_pip: tuple[str, ...]) -> tuple[str, ...]:
     """Where pip would look: the file's own index instead of the set one, and what either adds."""
     if not source.indexes:
         return of_pip

@@ -73,9 +73,12 @@ class Http:
         self._timeout = timeout
         self._context = ssl.create_default_context(cafile=certificates or None)
 
-    def ask(self, url: str, body: t.Any = None, accept: str = "application/json") -> Answer:
+    def ask(
+        self, url: str, body: t.Any = None, accept: str = "application/json", secret: tuple[str, str] | None = None
+    ) -> Answer:
         """The answer, whatever its status.
 
+        :param secret: a header with a token.
         :raises NoAnswer: when there is none, or not all of it within the time.
         """
         plain, credentials = _without_credentials(url)
@@ -88,7 +91,9 @@ class Http:
         if parts.scheme not in ("http", "https"):
             raise NoAnswer(f"{shown(plain)} is no address of the web")
         request = urllib.request.Request(plain, data=data, headers=headers)  # noqa: S310 - the scheme was looked at
-        if credentials:
+        if secret:
+            request.add_unredirected_header(*secret)
+        elif credentials:
             # Not to whom the answer may send us on.
             request.add_unredirected_header("Authorization", credentials)
         opener = urllib.request.build_opener(urllib.request.HTTPSHandler(context=self._context))
