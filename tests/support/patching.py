@@ -1,0 +1,111 @@
+# Copyright (c) 2026, The steward.maintenance authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A system with packages of all kinds, the archives it is upgraded from, and the modules run on it."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import subprocess
+import time
+import typing as t
+
+from .apt import MAIN, SECURITY, Archive, Package, Signer, System, Web
+from .modules import finish_module, run_module, start_module
+
+#: What is installed. `lost` and those whose name tells it are in no archive any more in this version.
+INSTALLED = (
+    Package("alpha", "1.0"),
+    Package("beta", "1.0", conffiles={"/etc/beta.conf": "colour=red\n"}),
+    Package("helper", "1.0"),
+    Package("needs-helper", "1.0", depends="helper"),
+    Package("plain", "1.0"),
+    Package("held", "1.0"),
+    Package("postgresql-15", "15.1"),
+)
+FIX = "1.0+deb12u1"
+
+
+class Site:
+    """One host, the archive of its release and that of its security fixes."""
+
+    def __init__(self, directory: pathlib.Path, signer: Signer) -> None:
+        self.directory = directory
+        # apt's own account for downloads has to come through here.
+        directory.chmod(0o755)
+        www = directory / "www"
+        www.mkdir()
+        self.signer = signer
+        self.web = Web(www)
+        self.main = Archive(www / "debian", signer, *MAIN)
+        self.security = Archive(www / "security", signer, *SECURITY, suite="oldstable-security")
+        self.system = System(directory / "root", signer)
+        self.system.source("main", f"{self.web.url}/debian", MAIN[1])
+        self.system.source("security", f"{self.web.url}/security", SECURITY[1])
+        self.state = directory / "state"
+        self.children: list[subprocess.Popen[bytes]] = []
+
+    def populate(self, *packages: Package) -> None:
+        """Installed packages, whose versions their archive has still."""
+        chosen = packages or INSTALLED
+        self.system.install(*chosen)
+        self.main.publish(*chosen)
+
+    def arguments(self, **given: t.Any) -> dict[str, t.Any]:
+        return {"state_dir": str(self.state), "codename": "bookworm", **given}
+
+    def look(self, *checks: str, **given: t.Any) -> dict[str, t.Any]:
+        arguments = self.arguments(checks=list(checks or ("packages",)), **given)
+        return run_module("system_patches_info", arguments, env=self.system.environment)
+
+    def patch(self, check: bool = False, **given: t.Any) -> dict[str, t.Any]:
+        return run_module("system_patch", self.arguments(**given), check=check, env=self.system.environment)
+
+    def start(self, **given: t.Any) -> subprocess.Popen[bytes]:
+        process = start_module("system_patch", self.arguments(**given), env=self.system.environment)
+        self.children.append(process)
+        return process
+
+    def finish(self, process: subprocess.Popen[bytes]) -> dict[str, t.Any]:
+        return finish_module(process)
+
+    def close(self) -> None:
+        for process in self.children:
+            process.kill()
+            process.communicate()
+        self.web.close()
+
+
+def ids(answer: dict[str, t.Any]) -> list[str]:
+    return [finding["id"] for finding in answer["findings"]]
+
+
+def states(answer: dict[str, t.Any]) -> dict[str, str]:
+    return {package["name"]: package["state"] for package in answer["packages"]}
+
+
+def wait_for(condition: t.Callable[[], bool], what: str, patience: float = 60) -> None:
+    deadline = time.monotonic() + patience
+    while not condition():
+        assert time.monotonic() < deadline, f"{what} did not happen"
+        time.sleep(0.02)
+
+
+def descendants(pid: int) -> list[int]:
+    """The processes below one, the nearest first."""
+    parents: dict[int, list[int]] = {}
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            try:
+                with open(f"/proc/{name}/stat", encoding="utf-8", errors="replace") as file:
+                    parent = int(file.read().rpartition(")")[2].split()[1])
+            except OSError:
+                continue
+            parents.setdefault(parent, []).append(int(name))
+    found, queue = [], [pid]
+    while queue:
+        children = parents.get(queue.pop(0), [])
+        found += children
+        queue += children
+    return found
