@@ -5,13 +5,12 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import typing as t
 
 import pytest
 from support.apt import SECURITY, Archive, Package
-from support.patching import FIX, INSTALLED, Site, ids, states
+from support.patching import FIX, INSTALLED, Site, holding, ids, states
 
 pytestmark = pytest.mark.apt
 pytest_plugins = ("support.patching_fixtures",)
@@ -41,7 +40,7 @@ def test_each_package_is_told_with_its_kind_and_its_obstacle(site: Site) -> None
     (site.system.root / "etc/beta.conf").write_text("colour=blue\n")
     before = site.system.everything()
 
-    answer = site.look("packages", exclude=["need*"])
+    answer = site.module("system_patches_info", checks=["packages"], exclude=["need*"])
     assert answer["verdict"] == "findings", answer
     obstacles = {"held": "held", "pinned": "pinned", "phased": "phased", "postgresql-15": "postgresql"}
     ready = dict.fromkeys(["alpha", "beta", "helper", "plain"], "ready")
@@ -163,11 +162,10 @@ def test_what_would_stop_an_upgrade_is_told(site: Site) -> None:
     )
     (site.system.root / "boot/initrd.img-6.1.0-1-amd64").touch()
     os.truncate(site.system.root / "boot/initrd.img-6.1.0-1-amd64", 1 << 43)
-    with open(site.system.root / "var/lib/dpkg/lock-frontend", "w", encoding="utf-8") as lock:
-        fcntl.lockf(lock, fcntl.LOCK_EX)
+    with holding(site.system.root / "var/lib/dpkg/lock-frontend") as pid:
         answer = site.look("preflight")
     findings = {finding["id"]: finding for finding in answer["findings"]}
-    assert findings["lock-held"]["value"] == os.getpid()
+    assert findings["lock-held"]["value"] == pid
     assert "broken is half-configured" in findings["dpkg-interrupted"]["message"]
     assert findings["space-short"]["threshold"] >= 1 << 43
     assert answer["space"][0]["needed_bytes"] > answer["space"][0]["free_bytes"]

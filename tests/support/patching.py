@@ -5,14 +5,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pathlib
 import subprocess
+import sys
 import time
 import typing as t
+from unittest import mock
+
+from ansible_collections.steward.maintenance.plugins.module_utils._patching import (
+    arguments,
+    looking,
+    preflight,
+    upgrading,
+)
 
 from .apt import MAIN, SECURITY, Archive, Package, Signer, System, Web
-from .modules import finish_module, run_module, start_module
+from .modules import run_module, start_module
 
 #: What is installed. `lost` and those whose name tells it are in no archive any more in this version.
 INSTALLED = (
@@ -56,19 +66,39 @@ class Site:
         return {"state_dir": str(self.state), "codename": "bookworm", **given}
 
     def look(self, *checks: str, **given: t.Any) -> dict[str, t.Any]:
-        arguments = self.arguments(checks=list(checks or ("packages",)), **given)
-        return run_module("system_patches_info", arguments, env=self.system.environment)
+        """What the module says, without a process of its own: there are many of these."""
+        outcome = looking.Outcome()
+        with self._here():
+            settings = arguments.looking_settings_from(self._filled(arguments.INFO_ARGUMENTS, checks=checks, **given))
+            result = looking.look(settings, outcome)
+        return {**result.to_dict(), **outcome.beside(), "failed": result.is_bad}
 
     def patch(self, check: bool = False, **given: t.Any) -> dict[str, t.Any]:
-        return run_module("system_patch", self.arguments(**given), check=check, env=self.system.environment)
+        outcome = upgrading.Outcome()
+        with self._here():
+            settings = arguments.patch_settings_from(self._filled(arguments.PATCH_ARGUMENTS, **given))
+            result = upgrading.patch(settings, check, outcome)
+        more = {"failed": result.is_bad, "changed": outcome.changed, "diff": outcome.diff}
+        return {**result.to_dict(), **outcome.beside(), **more}
+
+    def module(self, name: str, check: bool = False, **given: t.Any) -> dict[str, t.Any]:
+        return run_module(name, self.arguments(**given), check=check, env=self.system.environment)
+
+    @contextlib.contextmanager
+    def _here(self) -> t.Iterator[None]:
+        """With this system's apt. The clock of the machine is not what is tested."""
+        clock = mock.patch.object(preflight, "clock_is_synchronised", return_value=True)
+        with mock.patch.dict(os.environ, self.system.environment), clock:
+            yield
+
+    def _filled(self, known: dict[str, dict[str, t.Any]], **given: t.Any) -> dict[str, t.Any]:
+        defaults = {name: argument.get("default") for name, argument in known.items()}
+        return {**defaults, **self.arguments(), **given}
 
     def start(self, **given: t.Any) -> subprocess.Popen[bytes]:
         process = start_module("system_patch", self.arguments(**given), env=self.system.environment)
         self.children.append(process)
         return process
-
-    def finish(self, process: subprocess.Popen[bytes]) -> dict[str, t.Any]:
-        return finish_module(process)
 
     def close(self) -> None:
         for process in self.children:
@@ -90,6 +120,20 @@ def wait_for(condition: t.Callable[[], bool], what: str, patience: float = 60) -
     while not condition():
         assert time.monotonic() < deadline, f"{what} did not happen"
         time.sleep(0.02)
+
+
+@contextlib.contextmanager
+def holding(lock: pathlib.Path) -> t.Iterator[int]:
+    """The process that holds a lock as apt does. One of our own would be ours to take again."""
+    code = "import fcntl, sys; file = open(sys.argv[1], 'w'); fcntl.lockf(file, fcntl.LOCK_EX); print(1, flush=True)"
+    argv = [sys.executable, "-c", f"{code}; sys.stdin.read()", str(lock)]
+    process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    try:
+        assert process.stdout is not None
+        process.stdout.readline()
+        yield process.pid
+    finally:
+        process.communicate()
 
 
 def descendants(pid: int) -> list[int]:

@@ -50,6 +50,8 @@ JOURNAL = Need("systemd-journal-remote", "/lib/systemd/systemd-journal-remote")
 PROMTOOL = Need("prometheus", "promtool")
 NGINX = Need("nginx", "nginx")
 NPM = Need("npm", "npm")
+#: Archives of packages are signed with it; the agent makes the key.
+GPG = (Need("gpg", "gpg"), Need("gpg-agent", "gpg-agent"))
 CHROMIUM = Need("chromium", "chromium chromium-browser google-chrome google-chrome-stable")
 
 #: Taken out of their packages, for installing those starts a server: the names of the package by release, and the path.

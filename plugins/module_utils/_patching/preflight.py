@@ -158,7 +158,7 @@ def _existing(path: str) -> str:
 class _Timex(ctypes.Structure):
     """Large enough for struct timex of every architecture; only the return value is read."""
 
-    _fields_: t.ClassVar[t.List[t.Any]] = [("modes", ctypes.c_uint), ("rest", ctypes.c_char * 508)]
+    _fields_: t.ClassVar[t.Any] = [("modes", ctypes.c_uint), ("rest", ctypes.c_char * 508)]
 
 
 def clock_is_synchronised() -> bool | None:

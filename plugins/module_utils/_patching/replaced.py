@@ -24,7 +24,7 @@ NO_FILE = re.compile(r"/(?:memfd:|dev/|SYSV|\[|drm|i915|proc/|run/|tmp/|var/tmp/
 _UNIT = re.compile(r"/([^/]+\.service)(?:/|$)")
 _USER = re.compile(r"/user@(\d+)\.service")
 _SESSION = re.compile(r"/(session-[^/]+)\.scope")
-_CONTAINER = re.compile(r"/(?:docker|libpod|crio|cri-containerd|lxc\.payload|machine)[^/]*")
+_CONTAINER = re.compile(r"/(?:docker|libpod|crio|cri-containerd|lxc\.payload|kubepods)[-./]|/machine\.slice/")
 _NEEDRESTART = re.compile(r"NEEDRESTART-(?P<key>[A-Z]+): (?P<value>.*)")
 _MOST_FILES = 5
 
@@ -114,27 +114,37 @@ def _replaced(directory: str, no_file: t.Pattern[str]) -> tuple[str, ...]:
     return tuple(sorted(found))
 
 
-def _place(directory: str) -> tuple[str, str]:
-    """The service a process belongs to, and where it is in words."""
+def _group(directory: str) -> str | None:
+    """The control group of a process, as systemd made it; None when it cannot be read."""
     try:
         with open(os.path.join(directory, "cgroup"), encoding="utf-8", errors="replace") as file:
             lines = [line.rstrip("\n").split(":", 2) for line in file]
     except OSError:
-        return "", "unknown"
+        return None
     # Of the first version of control groups, systemd's own hierarchy; of the second one, the only one there is.
     paths = [parts[2] for parts in lines if len(parts) == 3 and parts[1] in ("name=systemd", "")]
-    path = sorted(paths, key=len)[-1] if paths else ""
-    if os.path.basename(directory) == "1":
+    return max(paths, key=len, default="")
+
+
+def _place(directory: str) -> tuple[str, str]:
+    """The service a process belongs to, and where it is in words."""
+    proc, pid = os.path.split(directory)
+    group = _group(directory)
+    if pid == "1":
         return "", "init"
+    if group is None:
+        return "", "unknown"
+    # A container may see the groups of the machine that it shares: what counts is what is below its own init.
+    above = re.sub(r"/init\.scope$", "", _group(os.path.join(proc, "1")) or "").rstrip("/")
+    path = group[len(above) :] if group.startswith(f"{above}/") else group
+    # First of all: the services in a container have the names of ours, and are not ours.
+    if _CONTAINER.search(path):
+        return "", "a container"
     user, session, unit = _USER.search(path), _SESSION.search(path), _UNIT.search(path)
     if user:
         return "", f"services of the user {user.group(1)}"
     if session:
         return "", f"login {session.group(1)}"
-    if unit and "/system.slice/" in path:
-        return unit.group(1), unit.group(1)
-    if _CONTAINER.search(path):
-        return "", "a container"
     return (unit.group(1), unit.group(1)) if unit else ("", "no service")
 
 

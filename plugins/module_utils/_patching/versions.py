@@ -28,11 +28,9 @@ def _order(sign: str) -> int:
 def _key_of(text: str) -> list[t.Any]:
     """Text and number in turn. The 0 behind each text is its end, which comes after "~" and before all else."""
     parts: list[t.Any] = []
-    for letters, digits in _PARTS.findall(text):
+    for letters, digits in _PARTS.findall(text or "0"):
         if letters or digits:
             parts += [[*(_order(sign) for sign in letters), 0], int(digits or 0)]
-    while parts[-2:] == _END:
-        del parts[-2:]
     return [*parts, *_END]
 
 

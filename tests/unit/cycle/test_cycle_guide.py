@@ -43,6 +43,7 @@ AVAILABLE = {
     "drill.database",
     "drill.system",
     "drill.region",
+    "security.patches",
 }
 
 
