@@ -77,6 +77,13 @@ class Table:
     def is_upgradable(self) -> bool:
         return bool(self.installed and self.candidate) and versions.is_newer(self.candidate, self.installed)
 
+    @property
+    def phased(self) -> Version | None:
+        """The newest version that its archive gives to a part of all hosts so far. Older versions of apt hide it."""
+        part = [each for each in self.versions if each.phased is not None and each.phased < 100]
+        newer = [each for each in part if self.installed and versions.is_newer(each.version, self.installed)]
+        return max(newer, key=lambda each: versions.key(each.version), default=None)
+
     def security(self, rules: t.Sequence[t.Mapping[str, str]]) -> Version | None:
         """The newest version in a security archive that is newer than the installed one.
 

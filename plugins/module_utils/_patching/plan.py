@@ -123,12 +123,15 @@ def _is_held(packages: t.Mapping[str, Installed], name: str) -> bool:
 
 
 def _change(package: Installed, table: archives.Table, policy: Policy) -> Change | None:
+    new = ""
     fix = table.security(policy.rules)
     if policy.upgrade == ALL and table.is_upgradable:
-        return _as_change(package.name, package.version, table.candidate, table, policy)
-    if fix is None:
-        return None
-    return _as_change(package.name, package.version, fix.version, table, policy)
+        new = table.candidate
+    elif fix:
+        new = fix.version
+    elif policy.upgrade == ALL and table.phased:
+        new = table.phased.version
+    return _as_change(package.name, package.version, new, table, policy) if new else None
 
 
 def _as_change(name: str, old: str, new: str, table: archives.Table | None, policy: Policy) -> Change:
@@ -151,14 +154,15 @@ def _obstacle(
     why, reason = policy.refuses(change.name)
     if why:
         return why, reason
+    if policy.upgrade == ALL and change.name not in everything.upgraded and not change.is_security:
+        version = table.get(change.new)
+        part = version.phased if version else None
+        if change.name in everything.deferred or (part is not None and part < 100):
+            told = "" if part is None else f" ({part} % so far)"
+            return "phased", f"its archive gives it to a part of all hosts first{told}"
     if not table.candidate or versions.is_newer(change.new, table.candidate):
         return "pinned", f"the preferences of apt let no version newer than {table.candidate or 'none'} in"
     if policy.upgrade == ALL and change.name not in everything.upgraded:
-        version = table.get(change.new)
-        is_phased = bool(version and version.phased is not None and version.phased < 100)
-        if not change.is_security and (is_phased or change.name in everything.deferred):
-            part = f" ({version.phased} % so far)" if version and version.phased is not None else ""
-            return "phased", f"its archive gives it to a part of all hosts first{part}"
         problem = simulation.install(apt, {change.name: change.new}).problem
         if problem:
             return "kept-back", problem

@@ -125,9 +125,9 @@ class _Round:
 
     def _todo(self, seen: replaced.Look) -> list[str]:
         names = [unit for unit in seen.units if not self._settings.refuses(unit, self._own)[0]]
-        return names + (
-            [_INIT] if any(one.place == "init" for one in seen.processes) and self._apt.which("systemctl") else []
-        )
+        is_old = any(one.place == "init" for one in seen.processes) and bool(self._apt.which("systemctl"))
+        may_be = not self._settings.refuses("systemd.service", self._own)[0]
+        return names + ([_INIT] if is_old and may_be else [])
 
     def _restart(self, name: str) -> None:
         """:raises ApplicationError: when it does not come back."""

@@ -49,7 +49,7 @@ def dpkg_says(one: str, relation: str, other: str) -> bool:
 
 
 def test_versions_are_sorted_as_dpkg_does() -> None:
-    assert tuple(sorted(SORTED[::-1], key=versions.key)) == SORTED
+    assert tuple(sorted(set(SORTED), key=versions.key)) == SORTED
     for one, other in zip(SORTED, SORTED[1:]):
         assert dpkg_says(one, "lt", other), (one, other)
 
