@@ -35,6 +35,8 @@ INSTALLED = (
     Package("postgresql-15", "15.1"),
 )
 FIX = "1.0+deb12u1"
+#: Scripts of a package that cannot be configured.
+BROKEN = {"postinst": "echo the cause of it all; exit 3"}
 
 
 class Site:
