@@ -87,7 +87,7 @@ def layers() -> list[Layer]:
         Layer("faults-backup", "faults", (*_PYTEST, *_faults(backups=True)), needs=host),
         Layer("sanity", "sanity", ("python", "-m", "tools.layers.sanity"), needs=(system.GIT,)),
         Layer("house", "house", (*_PYTEST, "tests/house"), needs=(system.GIT,)),
-        Layer("molecule", "molecule", molecule, needs=boxes, after="images", timeout=40 * _MINUTE),
+        Layer("molecule", "molecule", molecule, needs=(*boxes, *system.GPG), after="images", timeout=40 * _MINUTE),
         *_acceptance(boxes),
         *_in_containers(boxes),
         Layer(
