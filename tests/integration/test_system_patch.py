@@ -5,13 +5,11 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import typing as t
 
 import pytest
 from support.apt import Package
-from support.patching import BROKEN, FIX, INSTALLED, Site, descendants, ids, states, wait_for
+from support.patching import BROKEN, FIX, INSTALLED, Site, ids, states
 
 pytestmark = pytest.mark.apt
 pytest_plugins = ("support.patching_fixtures",)
@@ -130,43 +128,4 @@ def test_a_broken_script_is_told_and_the_way_back_leads_back(site: Site) -> None
     again = site.patch(on_failure="return")
     assert again["verdict"] == "failed"
     assert "all was undone" in again["reason"]
-    assert {name: site.system.versions()[name] for name in ("alpha", "beta")} == {"alpha": "1.0", "beta": "1.0"}
-
-
-def _kill(pids: t.Iterable[int]) -> None:
-    for pid in pids:
-        try:
-            os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            continue
-
-
-@pytest.mark.parametrize("what", ["everything", "module"])
-def test_killed_in_the_middle_the_next_run_ends_it(site: Site, what: str) -> None:
-    """`everything` is a power cut: apt and dpkg as well. When only the module is killed, apt goes on to its end."""
-    gate, reached = site.directory / "gate", site.directory / "reached"
-    waiting = f"touch {reached}; while [ ! -e {gate} ]; do sleep 0.05; done"
-    site.populate()
-    site.system.run("apt-mark", "auto", "beta")
-    site.security.publish(Package("alpha", FIX, scripts={"postinst": waiting}))
-    site.security.publish(Package("beta", FIX, depends=f"alpha (= {FIX})"))
-    process = site.start(way_back="keep")
-    wait_for(reached.exists, "the script of alpha")
-    family = [process.pid, *descendants(process.pid)]
-    _kill(family if what == "everything" else [process.pid])
-    process.wait()
-    assert site.system.states()["alpha"] == "half-configured"
-    if what == "everything":
-        foretold = site.patch(check=True)
-        assert (foretold["changed"], foretold["did"]) == (True, ["would finish what an earlier run left"])
-    gate.touch()
-    answer = site.patch()
-    assert answer["verdict"] == "ok", answer
-    assert answer["did"] == ["finished what an earlier run left (done)"]
-    assert {name: site.system.versions()[name] for name in ("alpha", "beta")} == {"alpha": FIX, "beta": FIX}
-    assert site.system.run("apt-mark", "showauto").split() == ["beta"]
-    again = site.patch()
-    assert (again["verdict"], again["changed"], again["did"]) == ("ok", False, [])
-    # And the way back from an upgrade that was killed is the same as from any other.
-    assert site.patch(state="returned")["changed"] is True
     assert {name: site.system.versions()[name] for name in ("alpha", "beta")} == {"alpha": "1.0", "beta": "1.0"}

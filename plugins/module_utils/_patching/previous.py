@@ -8,6 +8,7 @@ Note that this module util is PRIVATE to the collection. It can have breaking ch
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import os
@@ -138,6 +139,19 @@ def keep(apt: Apt, way: Way, directory: str, log: str, timeout: float) -> Way:
     if not target or not _is_it(apt, target, way.name, way.version):
         raise PatchingError(f"{way.name} {way.version} is in no archive and in no cache any more")
     return dataclasses.replace(way, where="kept", path=target)
+
+
+def prune(apt: Apt, directory: str, wanted: t.Mapping[str, str]) -> None:
+    """Remove what was put aside for earlier upgrades: the way back leads over the last one alone."""
+    names = {
+        file_name(name, version, architecture)
+        for name, version in wanted.items()
+        for architecture in (name.partition(":")[2] or apt.architecture, "all")
+    }
+    with contextlib.suppress(FileNotFoundError):
+        for name in os.listdir(directory):
+            if name.endswith(".deb") and name not in names:
+                os.unlink(os.path.join(directory, name))
 
 
 def _download(apt: Apt, way: Way, directory: str, log: str, timeout: float) -> str:

@@ -10,6 +10,7 @@ What is done is asked of dpkg, never of the journal: a run that was killed is ta
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -22,6 +23,7 @@ from .programs import Apt, Done, PatchingError, tail
 
 FORWARD, BACK = "forward", "back"
 _RECORD = "last.json"
+_LOG_BYTES = 4 * 1000 * 1000
 
 
 @dataclasses.dataclass
@@ -284,6 +286,13 @@ def _target(package: Installed | None, table: archives.Table | None, version: st
     if offered and (offered.origins or is_broken):
         return version
     return table.candidate if table.is_upgradable else (package.version if is_broken else "")
+
+
+def rotate(log: str) -> None:
+    """Begin a new log when the old one is long; one old one is kept."""
+    with contextlib.suppress(FileNotFoundError):
+        if os.stat(log).st_size > _LOG_BYTES:
+            os.replace(log, f"{log}.1")
 
 
 def write_record(state_dir: str, record: t.Mapping[str, t.Any]) -> None:

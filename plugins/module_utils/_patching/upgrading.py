@@ -173,6 +173,8 @@ class _Run:
             if self._check:
                 return self._foretold(plan)
             self._install(journal, plan)
+            # It is installed as it was wanted: what earlier upgrades came from is of no use any more.
+            previous.prune(self._apt, self._means.kept, {name: one.old for name, one in plan.changes.items()})
             plan = make_plan(self._apt, self._settings.policy)
         elif self._check:
             return self._foretold(plan)
@@ -240,6 +242,7 @@ class _Run:
         references["keep"] = settings.way_back in (KEEP, REQUIRE) or settings.on_failure == RETURN
         record = {**references, "new": plan.new, "started": write_time(utc_now()), "root": self._apt.root}
         steps.write_record(settings.state_dir, record)
+        steps.rotate(self._means.log)
         try:
             journal.run(steps.forward_steps(self._means, references), references)
         finally:

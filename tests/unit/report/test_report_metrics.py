@@ -50,7 +50,7 @@ def test_never_done_fires_an_alert_and_has_no_verdict() -> None:
     assert told[f"steward_activity_last_success_timestamp_seconds{reindex}"] == "0"
     assert told[f"steward_activity_overdue_seconds{reindex}"] == "+Inf"
     assert f"steward_activity_duration_seconds{reindex}" not in told
-    assert [value for name, value in told.items() if name.startswith("steward_activity_verdict")] == ["0"] * 55
+    assert [value for name, value in told.items() if name.startswith("steward_activity_verdict")] == ["0"] * 60
 
 
 def test_only_what_is_automated_and_for_this_host() -> None:
