@@ -18,7 +18,9 @@ from .places import ROOT
 _TELLING = ("--color=no", "--durations=15")
 _PYTEST = ("python", "-m", "pytest", "-p", "no:cacheprovider", *_TELLING)
 #: The logic that is sent to managed hosts, whose Python may be older than the controller's.
-_HOST_DOMAINS = ("backup", "certificates", "configuration", "files", "logs", "packages", "postgres", "s3", "secrets")
+_HOST_DOMAINS = (
+    *("backup", "certificates", "configuration", "files", "logs", "packages", "patching", "postgres", "s3", "secrets"),
+)
 _HOST_UNITS = (
     "tests/unit/core",
     *(f"tests/unit/{domain}" for domain in _HOST_DOMAINS),
@@ -28,7 +30,7 @@ _HOST_UNITS = (
 #: Tests of one module's judgement; that each module runs under a core is seen in the other files.
 _LOGIC_ALONE = (
     r"test_(postgres_(bloat|collation|crew|reindex_|review_|vacuum_)|benchmarks|backup_|restore(_tables|_rights)?\.py"
-    r"|cycle_rules|certificate_deploy|secret_(jwt|logins|key|load))"
+    r"|cycle_rules|certificate_deploy|secret_(jwt|logins|key|load)|system_patch)"
 )
 #: Backups: these on the host, and what depends on a version's programs on the oldest and the newest version as well.
 _BACKUPS = r"test_(backup|offsite|files|physical|drill|restore|canary_(offsite|files)|postgres_restore)"
@@ -72,7 +74,7 @@ def layers() -> list[Layer]:
     host = (
         *(system.GIT, system.POSTGRES, system.PGBACKREST, system.AGE, system.ZSTD),
         *(system.JOURNAL, system.PROMTOOL, system.CHROMIUM, system.NGINX, system.NPM, system.PEBBLE),
-        *(system.PGBOUNCER, system.CARES, system.EVENT),
+        *(system.PGBOUNCER, system.CARES, system.EVENT, *system.GPG),
     )
     boxes = tuple(system.containers())
     scenario = os.environ.get("SCENARIO", "")
@@ -91,7 +93,7 @@ def layers() -> list[Layer]:
         Layer("faults-backup", "faults", (*_PYTEST, *_faults(backups=True)), needs=host),
         Layer("sanity", "sanity", ("python", "-m", "tools.layers.sanity"), needs=(system.GIT,)),
         Layer("house", "house", (*_PYTEST, "tests/house"), needs=(system.GIT,)),
-        Layer("molecule", "molecule", molecule, needs=boxes, after="images", timeout=40 * _MINUTE),
+        Layer("molecule", "molecule", molecule, needs=(*boxes, *system.GPG), after="images", timeout=40 * _MINUTE),
         *_acceptance(boxes),
         *_in_containers(boxes),
         Layer(
@@ -189,9 +191,9 @@ def _module_faults(backups: bool) -> list[str]:
 def _module_tests(image: str) -> list[str]:
     """Tests of modules alone: a managed host has neither ansible-playbook nor a browser."""
     playbooks = set(_elsewhere("ansible-playbook", "promtool", "browser", *_HOST_ONLY))
-    # Neither Python's version nor PostgreSQL's means anything to the first ones, and the last is mostly waiting.
-    left = ["test_secret_jwt", "test_secret_key", "test_benchmarks_politeness"]
-    left += ["test_restore", "test_backup", "test_certificate"] if image == _BETWEEN else []
+    # Neither Python's version nor PostgreSQL's nor apt's means anything to these, and the last is mostly waiting.
+    left = ["test_secret_jwt", "test_secret_key", "test_system_patch_stopped", "test_benchmarks_politeness"]
+    left += ["test_restore", "test_backup", "test_certificate", "test_system_patch"] if image == _BETWEEN else []
     names = [name for name in _integration_tests() if name not in playbooks and not any(word in name for word in left)]
     return names + (["tests/integration/test_physical.py"] if image == _NEWEST else [])
 

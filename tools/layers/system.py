@@ -55,6 +55,8 @@ PGBOUNCER = Need("pgbouncer", "pgbouncer")
 #: What the unpacked PgBouncer is linked with.
 CARES = Need("libc-ares2", "/usr/lib/*/libcares.so.2")
 EVENT = Need("libevent-2.1-7", "/usr/lib/*/libevent-2.1.so.7")
+#: Archives of packages are signed with it; the agent makes the key.
+GPG = (Need("gpg", "gpg"), Need("gpg-agent", "gpg-agent"))
 CHROMIUM = Need("chromium", "chromium chromium-browser google-chrome google-chrome-stable")
 
 #: Taken out of their packages, for installing those may start a server, and no more of them is wanted than the program:

@@ -1,0 +1,67 @@
+# Copyright (c) 2026, The steward.maintenance authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The arguments of the modules for packages of the system.
+
+Note that this doc fragment is PRIVATE to the collection. It can have breaking changes at any time.
+"""
+
+from __future__ import annotations
+
+
+class ModuleDocFragment:
+    """Documentation of POLICY_ARGUMENTS in plugins/module_utils/_patching/arguments.py."""
+
+    DOCUMENTATION = r"""
+options:
+  exclude:
+    description: Shell patterns of names of packages that are left as they are. What is left is told, with its reason.
+    type: list
+    elements: str
+    default: []
+  postgresql:
+    description:
+      - V(leave) leaves all packages named C(postgresql*) as they are, for their scripts restart database servers.
+        V(upgrade) upgrades them like all others, and so restarts the servers. Their security fixes that are left are
+        findings.
+    type: str
+    choices: [leave, upgrade]
+    default: leave
+  security_origins:
+    description:
+      - Archives that hold security fixes. Each entry has C(label) and C(codename), both, and C(origin) and C(archive)
+        where those are needed, as C(apt-cache policy) tells them; shell patterns may be written. C(CODENAME) stands for
+        O(codename).
+      - The archive (suite) alone is never enough. It is renamed when a release ages.
+      - The default knows Debian, Ubuntu and Ubuntu's ESM.
+    type: list
+    elements: dict
+    default:
+      - {label: Debian-Security, codename: CODENAME-security}
+      - {label: Debian-Security, codename: CODENAME}
+      - {origin: Ubuntu, label: Ubuntu, codename: CODENAME, archive: CODENAME-security}
+      - {origin: UbuntuESM, label: UbuntuESM, codename: CODENAME, archive: CODENAME-infra-security}
+      - {origin: UbuntuESMApps, label: UbuntuESMApps, codename: CODENAME, archive: CODENAME-apps-security}
+  codename:
+    description: Codename of the release, like V(bookworm). Empty means that of C(/etc/os-release).
+    type: str
+    default: ''
+  max_age:
+    description:
+      - When O(refresh=false), a source that apt last had longer ago than this is not trusted, and the verdict is
+        V(unknown). Each source counts for itself.
+    type: str
+    default: 24h
+  timeout:
+    description: How long one program that looks or fetches lists may take.
+    type: str
+    default: 10m
+  state_dir:
+    description:
+      - Directory with the journal, the last upgrade, its logs, and previous versions that were put aside. Empty means
+        C(/var/lib/steward/patching), in the user's state directory when not root.
+    type: path
+    default: ''
+requirements:
+  - The programs of apt and dpkg. Other package managers are refused by name.
+"""

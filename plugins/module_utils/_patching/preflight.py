@@ -1,0 +1,170 @@
+# Copyright (c) 2026, The steward.maintenance authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Whether an upgrade could be done now: locks, what was interrupted, space, the clock.
+
+Note that this module util is PRIVATE to the collection. It can have breaking changes at any time.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import dataclasses
+import fcntl
+import glob
+import os
+import re
+import struct
+import time
+import typing as t
+
+from .._core.sizes import format_size
+from .programs import Apt, PatchingError
+
+_KERNEL = re.compile(r"linux-image-(?:unsigned-)?\d.*")
+#: dpkg writes its own lists anew, and logs grow: what has to be free beside the packages themselves.
+MARGIN_BYTES = 64 * 1000 * 1000
+_FLOCK = "hhqqi"
+#: ADJ_ADJTIME and the like are not asked for: modes = 0 only reads. TIME_ERROR: not synchronised.
+_TIME_ERROR = 5
+
+
+@dataclasses.dataclass(frozen=True)
+class Holder:
+    """Who holds a lock of apt or dpkg."""
+
+    path: str
+    pid: int
+    command: str
+
+    def told(self) -> str:
+        return f"{self.path} is held by process {self.pid} ({self.command or 'which has just ended'})"
+
+
+def lock_holders(apt: Apt) -> list[Holder]:
+    """:raises PatchingError: when a lock cannot be looked at."""
+    paths = [os.path.join(apt.admin, "lock-frontend"), os.path.join(apt.admin, "lock")]
+    paths += [os.path.join(apt.lists, "lock"), os.path.join(apt.archives, "lock")]
+    return [holder for path in paths if (holder := _holder(path))]
+
+
+def wait_for_locks(apt: Apt, patience: float) -> list[Holder]:
+    """Those who still hold one when the time is over; none when all are free."""
+    deadline = time.monotonic() + patience
+    while True:
+        holders = lock_holders(apt)
+        if not holders or time.monotonic() >= deadline:
+            return holders
+        time.sleep(min(1.0, max(0.05, patience / 20)))
+
+
+def _holder(path: str) -> Holder | None:
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    except OSError as exc:
+        raise PatchingError(f"the lock {path} cannot be looked at: {exc.strerror or exc}") from exc
+    try:
+        asked = struct.pack(_FLOCK, fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+        kind, _whence, _start, _length, pid = struct.unpack(_FLOCK, fcntl.fcntl(file, fcntl.F_GETLK, asked))
+    finally:
+        os.close(file)
+    return None if kind == fcntl.F_UNLCK else Holder(path, pid, _command(pid))
+
+
+def _command(pid: int) -> str:
+    try:
+        with open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as file:
+            return file.read().strip()
+    except OSError:
+        return ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Need:
+    """Space that has to be free at a place, and what there is."""
+
+    path: str
+    needed: int
+    free: int
+
+    @property
+    def is_short(self) -> bool:
+        return self.free < self.needed
+
+    def told(self) -> str:
+        return f"{self.path} has {format_size(self.free)} free, {format_size(self.needed)} are needed"
+
+
+@dataclasses.dataclass(frozen=True)
+class Sizes:
+    """Of what is to be installed: bytes to fetch, and by how many bytes each package grows and is large."""
+
+    download: int
+    growth: int
+    largest: int
+    kernels: tuple[str, ...] = ()
+
+
+def space(apt: Apt, sizes: Sizes) -> list[Need]:
+    """What is needed where; places on the same file system add up.
+
+    dpkg has a package's old and new files side by side until it is done with it. A kernel needs its files and an initrd
+    in /boot; and an initrd may be written anew, beside the old one, whatever is installed.
+    """
+    wanted = {apt.root: sizes.growth + sizes.largest + MARGIN_BYTES if sizes.download or sizes.largest else 0}
+    wanted[apt.archives] = sizes.download
+    wanted[apt.in_root("boot")] = _boot_need(apt.in_root("boot"), len(sizes.kernels))
+    by_device: dict[int, Need] = {}
+    for path, needed in wanted.items():
+        place = _existing(path)
+        try:
+            device, system = os.stat(place).st_dev, os.statvfs(place)
+        except OSError as exc:
+            raise PatchingError(f"the space in {place} cannot be looked at: {exc.strerror or exc}") from exc
+        free = system.f_bavail * system.f_frsize
+        known = by_device.get(device)
+        by_device[device] = Need(known.path if known else place, needed + (known.needed if known else 0), free)
+    return list(by_device.values())
+
+
+def is_kernel(name: str) -> bool:
+    return bool(_KERNEL.fullmatch(name))
+
+
+def _boot_need(boot: str, kernels: int) -> int:
+    initrd = max((_size(path) for path in glob.glob(os.path.join(boot, "initrd.img-*"))), default=0)
+    rest = sum(
+        max((_size(path) for path in glob.glob(os.path.join(boot, f"{name}-*"))), default=0)
+        for name in ("vmlinuz", "System.map", "config")
+    )
+    return initrd + kernels * (initrd + rest)
+
+
+def _size(path: str) -> int:
+    try:
+        return os.stat(path).st_size
+    except OSError:
+        return 0
+
+
+def _existing(path: str) -> str:
+    while not os.path.exists(path):
+        path = os.path.dirname(path.rstrip("/")) or "/"
+    return path.rstrip("/") or "/"
+
+
+class _Timex(ctypes.Structure):
+    """Large enough for struct timex of every architecture; only the return value is read."""
+
+    _fields_: t.ClassVar[t.Any] = [("modes", ctypes.c_uint), ("rest", ctypes.c_char * 508)]
+
+
+def clock_is_synchronised() -> bool | None:
+    """What the kernel says of its clock; None when it cannot be asked."""
+    try:
+        state = ctypes.CDLL(None, use_errno=True).adjtimex(ctypes.byref(_Timex()))
+    except (OSError, AttributeError):
+        return None
+    return None if state < 0 else bool(state != _TIME_ERROR)

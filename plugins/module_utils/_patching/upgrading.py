@@ -1,0 +1,389 @@
+# Copyright (c) 2026, The steward.maintenance authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The upgrade from the first look to the proof, and the way back.
+
+Note that this module util is PRIVATE to the collection. It can have breaking changes at any time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import typing as t
+
+from .._core.clock import utc_now, write_time
+from .._core.journal import Journal, JournalError, StepFailed
+from .._core.result import Finding, Result, ok_or_findings
+from . import configuration, dpkg, lists, looking, preflight, previous, steps
+from .plan import SECURITY, Plan, Policy, make_plan
+from .programs import Apt, PatchingError, open_directory
+
+UPGRADED, RETURNED = "upgraded", "returned"
+NEVER, OWN, ALWAYS = "never", "own", "always"
+TELL, KEEP, REQUIRE = "tell", "keep", "require"
+STAY, RETURN = "stay", "return"
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """How an upgrade is set."""
+
+    state: str
+    policy: Policy
+    conffiles: str
+    repair: str
+    way_back: str
+    on_failure: str
+    refresh: bool
+    max_age: float
+    timeout: float
+    upgrade_timeout: float
+    lock_timeout: float
+    state_dir: str
+
+
+@dataclasses.dataclass
+class Outcome:
+    """What the module returns beside the result shape."""
+
+    changed: bool = False
+    packages: list[dict[str, t.Any]] = dataclasses.field(default_factory=list)
+    changes: list[dict[str, t.Any]] = dataclasses.field(default_factory=list)
+    configuration: list[dict[str, t.Any]] = dataclasses.field(default_factory=list)
+    sources: list[dict[str, t.Any]] = dataclasses.field(default_factory=list)
+    did: list[str] = dataclasses.field(default_factory=list)
+    output: str = ""
+    diff: dict[str, str] = dataclasses.field(default_factory=dict)
+
+    def beside(self) -> dict[str, t.Any]:
+        return {
+            "packages": self.packages,
+            "changes": self.changes,
+            "configuration_files": self.configuration,
+            "sources": self.sources,
+            "did": self.did,
+            "output": self.output,
+        }
+
+
+class _Refused(Exception):
+    """Nothing was touched; the verdict and why."""
+
+    def __init__(self, verdict: str, reason: str) -> None:
+        super().__init__(reason)
+        self.verdict = verdict
+
+
+def patch(settings: Settings, check_mode: bool, outcome: Outcome) -> Result:
+    """Bring the packages to what is asked for, prove it, or say why not and where that leaves the host."""
+    try:
+        run = _Run(settings, check_mode, outcome)
+    except PatchingError as exc:
+        return Result("failed", "the packages of this host cannot be handled", str(exc))
+    try:
+        return run.run()
+    except _Refused as exc:
+        return run.not_done(exc.verdict, str(exc))
+    except StepFailed as exc:
+        return run.failed(exc)
+    except (PatchingError, JournalError) as exc:
+        return run.not_done("failed", str(exc))
+    except OSError as exc:
+        return run.not_done("failed", f"{exc.filename or settings.state_dir}: {exc.strerror or exc}")
+
+
+class _Run:
+    """One run."""
+
+    def __init__(self, settings: Settings, check_mode: bool, outcome: Outcome) -> None:
+        self._settings = settings
+        self._check = check_mode
+        self._outcome = outcome
+        self._findings: list[Finding] = []
+        self._figures: dict[str, float] = {}
+        self._apt = Apt(timeout=settings.timeout)
+        self._before: dict[str, dpkg.Installed] = {}
+        self._changed_files: list[configuration.Changed] = []
+        self._beside: dict[str, tuple[int, int]] = {}
+        self._means = self._means_with(self._apt)
+        self._sources = (0, 0)
+        self._open: t.Mapping[str, t.Any] | None = None
+
+    def _means_with(self, apt: Apt) -> steps.Means:
+        settings = self._settings
+        limits = (settings.lock_timeout, settings.upgrade_timeout)
+        return steps.Means(apt, settings.state_dir, settings.conffiles, *limits, settings.on_failure == RETURN)
+
+    def run(self) -> Result:
+        journal = Journal(self._settings.state_dir, f"packages in {os.path.abspath(self._apt.root)}")
+        self._before = dpkg.installed(self._apt)
+        with contextlib.ExitStack() as stack:
+            if self._check:
+                self._open = journal.peek()
+            else:
+                stack.enter_context(journal)
+                self._open = journal.references
+            self._wait_for_locks()
+            if self._settings.state == RETURNED:
+                return self._go_back(journal)
+            # Lists first: what a killed run left broken may be mended by a version that is new since then.
+            apt, problem = self._lists(stack)
+            if self._open is not None:
+                self._take_up(journal)
+            self._repair()
+            if problem:
+                told = f"the lists of packages cannot be trusted: {problem}"
+                raise _Refused(
+                    "unknown", f"{told}; {'nothing' if not self._outcome.changed else 'no more'} was touched"
+                )
+            return self._go_forward(journal, apt)
+
+    def _wait_for_locks(self) -> None:
+        holders = preflight.wait_for_locks(self._apt, 0 if self._check else self._settings.lock_timeout)
+        if holders:
+            raise _Refused("failed", f"{holders[0].told()}; nothing was touched")
+
+    def _take_up(self, journal: Journal) -> None:
+        """Bring to its end what a killed run left, as it was decided then."""
+        if self._settings.repair == NEVER and dpkg.interrupted(self._apt, self._before):
+            raise _Refused("failed", "an earlier run left dpkg interrupted, and repair is never; nothing was touched")
+        if self._check:
+            self._outcome.did.append("would finish what an earlier run left")
+            return
+        references = t.cast("t.Mapping[str, t.Any]", self._open)
+        self._note_files(references["packages"])
+        try:
+            how = journal.resume(steps.steps_of(self._means, references))
+            self._outcome.did.append(f"finished what an earlier run left ({how})")
+        finally:
+            self._see_changes()
+
+    def _go_forward(self, journal: Journal, apt: Apt) -> Result:
+        plan = make_plan(apt, self._settings.policy)
+        ways = looking.ways_of(apt, plan, self._means.kept)
+        self._outcome.packages = looking.told_packages(plan, ways)
+        self._tell_diff(plan)
+        self._findings += looking.way_findings(ways)
+        if plan.changes:
+            self._refuse_without_way(ways)
+            self._refuse_without_space(apt, plan)
+            self._foresee_files(apt, plan)
+            if self._check:
+                return self._foretold(plan)
+            self._install(journal, plan)
+            # It is installed as it was wanted: what earlier upgrades came from is of no use any more.
+            previous.prune(self._apt, self._means.kept, {name: one.old for name, one in plan.changes.items()})
+            plan = make_plan(self._apt, self._settings.policy)
+        elif self._check:
+            return self._foretold(plan)
+        return self._proved(plan)
+
+    def _repair(self) -> None:
+        broken = dpkg.interrupted(self._apt, dpkg.installed(self._apt))
+        if not broken or (self._check and self._open is not None):
+            return
+        if self._settings.repair != ALWAYS:
+            action = "see why, and set repair to always to have dpkg --configure -a run first"
+            self._findings.append(Finding("dpkg-interrupted", "high", "dpkg", broken.told(), action=action))
+            raise _Refused("failed", f"{broken.told()}, not by a run of ours; nothing was touched; {action}")
+        if self._check:
+            self._outcome.did.append("would run dpkg --configure -a")
+            raise _Refused("unknown", f"{broken.told()}: what would be upgraded is known only after its repair")
+        self._outcome.changed = True
+        self._means.repair()
+        self._outcome.did.append(f"ran dpkg --configure -a, for {broken.told()}")
+
+    def _lists(self, stack: contextlib.ExitStack) -> tuple[Apt, str]:
+        """An apt with the lists to go by, and why they cannot be trusted; empty when they can."""
+        settings, apt = self._settings, self._apt
+        if not settings.refresh:
+            known = lists.known(apt, settings.max_age)
+        elif self._check:
+            apt, known = lists.fetch_aside(apt, stack.enter_context(open_directory()), settings.timeout)
+        else:
+            known = lists.refresh(apt, settings.timeout)
+        self._outcome.sources = [source.to_dict() for source in known.sources]
+        self._sources = (known.good, max(1, len(known.sources)))
+        self._findings += [Finding("apt-warning", "info", "apt-get update", text) for text in known.warnings]
+        return apt, known.problem
+
+    def _refuse_without_way(self, ways: t.Mapping[str, previous.Way]) -> None:
+        lost = sorted(f"{way.name} {way.version}" for way in ways.values() if not way.where)
+        if lost and (self._settings.way_back == REQUIRE or self._settings.on_failure == RETURN):
+            raise _Refused(
+                "failed", f"there is no way back to {looking.named(lost)}, and one is required; nothing was touched"
+            )
+
+    def _refuse_without_space(self, apt: Apt, plan: Plan) -> None:
+        needs = preflight.space(apt, previous.sizes(apt, {**plan.wanted, **plan.new}, plan.packages))
+        short = [need for need in needs if need.is_short]
+        self._findings += [looking.space_finding(need) for need in short]
+        self._findings += looking.clock_findings()
+        if short:
+            raise _Refused("failed", f"{'; '.join(need.told() for need in short)}; nothing was touched")
+
+    def _foresee_files(self, apt: Apt, plan: Plan) -> None:
+        used = "own" if self._settings.conffiles == configuration.KEEP else "package"
+        self._note_files(plan.changes, apt)
+        if self._check:
+            self._outcome.configuration = [{**dataclasses.asdict(one), "used": used} for one in self._changed_files]
+
+    def _note_files(self, names: t.Iterable[str], apt: Apt | None = None) -> None:
+        self._changed_files = configuration.changed(apt or self._apt, names)
+        self._beside = configuration.stamps(self._apt, self._changed_files)
+
+    def _install(self, journal: Journal, plan: Plan) -> None:
+        settings = self._settings
+        packages = {name: {"from": change.old, "to": change.new} for name, change in plan.changes.items()}
+        automatic = sorted(steps.automatic(self._apt) & set(packages))
+        references: dict[str, t.Any] = {"direction": steps.FORWARD, "packages": packages, "automatic": automatic}
+        references["keep"] = settings.way_back in (KEEP, REQUIRE) or settings.on_failure == RETURN
+        record = {**references, "new": plan.new, "started": write_time(utc_now()), "root": self._apt.root}
+        steps.write_record(settings.state_dir, record)
+        steps.rotate(self._means.log)
+        try:
+            journal.run(steps.forward_steps(self._means, references), references)
+        finally:
+            self._see_changes()
+
+    def _see_changes(self) -> None:
+        """The exact versions before and after, by dpkg; and what became of configuration files."""
+        after = dpkg.installed(self._apt)
+        self._outcome.output = self._means.output
+        self._outcome.changes = versions_changed(self._before, after)
+        self._outcome.changed = self._outcome.changed or bool(self._outcome.changes)
+        seen = configuration.outcome(self._apt, self._changed_files, self._beside, self._settings.conffiles)
+        self._outcome.configuration += [one for one in seen if one not in self._outcome.configuration]
+
+    def _proved(self, plan: Plan) -> Result:
+        """What a new simulation says now, after everything."""
+        audit = dpkg.audit(self._apt)
+        changed = self._outcome.changes
+        self._figures.update(looking.plan_figures(plan), upgraded=sum(bool(one["before"]) for one in changed))
+        still = plan.security if self._settings.policy.upgrade == SECURITY else sorted(plan.changes)
+        if audit or still:
+            reason = f"dpkg --audit says: {audit[:500]}" if audit else ""
+            reason = reason or f"apt's simulation would still upgrade {looking.named(still)}"
+            return self.not_done("failed", reason)
+        return self._told(plan, f"{int(self._figures['upgraded'])} packages upgraded")
+
+    def _foretold(self, plan: Plan) -> Result:
+        self._outcome.changed = bool(plan.changes or plan.new or self._outcome.did)
+        self._figures.update(looking.plan_figures(plan))
+        return self._told(plan, f"{len(plan.changes)} packages would be upgraded")
+
+    def _told(self, plan: Plan, what: str) -> Result:
+        self._findings += looking.left_findings(plan.left)
+        left, fixes = len(plan.left), len(plan.left_security)
+        summary = f"{what}, {left} left as they are ({fixes} security fixes among them)"
+        if not self._check:
+            summary += "; apt's simulation finds no other security fix"
+        return ok_or_findings(summary, self._findings, self._figures, *self._sources)
+
+    def _tell_diff(self, plan: Plan) -> None:
+        old = [f"{change.name} {change.old}" for change in plan.changes.values()]
+        new = [f"{change.name} {change.new}" for change in plan.changes.values()]
+        new += [f"{name} {version}" for name, version in plan.new.items()]
+        self._outcome.diff = {"before": _lines(old), "after": _lines(new)}
+
+    def _go_back(self, journal: Journal) -> Result:
+        """To the versions of before the last upgrade, whether it ended or not."""
+        record = self._open or steps.read_record(self._settings.state_dir)
+        if record is None:
+            raise _Refused("skipped", f"no upgrade is recorded in {self._settings.state_dir}")
+        packages = record["packages"]
+        ways, lost = steps.to_return(self._means, packages)
+        if lost:
+            message = f"the previous version is in no archive and no cache any more: {looking.named(lost)}"
+            self._findings.append(Finding("way-back-missing", "medium", "packages", message, len(lost), 0))
+        there = dpkg.installed(self._apt)
+        self._outcome.diff = {
+            "before": _lines([f"{way.name} {there[way.name].version}" for way in ways]),
+            "after": _lines([f"{way.name} {way.version}" for way in ways]),
+        }
+        self._refuse_impossible(ways)
+        if self._check:
+            self._outcome.changed = bool(ways)
+            return ok_or_findings(f"{len(ways)} packages would go back", self._findings)
+        self._return(journal, packages, record)
+        left = [
+            name for name, one in packages.items() if not _is_back(dpkg.installed(self._apt).get(name), one["from"])
+        ]
+        if set(left) - set(lost):
+            return self.not_done("failed", f"{looking.named(sorted(left))} did not go back")
+        summary = f"{len(self._outcome.changes)} packages went back to their previous versions"
+        if self._outcome.changes:
+            message = "the next upgrade takes the newer versions again"
+            action = "hold the packages (apt-mark hold) or exclude them until a mended version is there"
+            self._findings.append(Finding("went-back", "medium", "packages", message, action=action))
+        return ok_or_findings(summary, self._findings, {"returned": len(self._outcome.changes)})
+
+    def _refuse_impossible(self, ways: t.Sequence[previous.Way]) -> None:
+        if ways:
+            words = steps.back_words(ways)
+            done = self._apt.call("apt-get", "--simulate", *steps.BACKWARDS, *words, must=False)
+            if done.status:
+                raise _Refused("failed", f"apt finds no way back: {done.said}; nothing was touched")
+
+    def _return(self, journal: Journal, packages: t.Mapping[str, t.Any], record: t.Mapping[str, t.Any]) -> None:
+        self._note_files(packages)
+        try:
+            if self._open is not None and self._open["direction"] == steps.FORWARD:
+                journal.abandon(steps.steps_of(self._means, self._open))
+            references = {"direction": steps.BACK, "packages": packages, "automatic": record["automatic"]}
+            if self._open is not None and self._open["direction"] == steps.BACK:
+                references = dict(self._open)
+            journal.run(steps.steps_of(self._means, references), references)
+        finally:
+            self._see_changes()
+
+    def failed(self, exc: StepFailed) -> Result:
+        """A step did not succeed: which package, the end of what it said, and what the way back would do."""
+        self._outcome.output = self._means.output
+        action = "mend the cause and run again"
+        reason = str(exc)
+        if not exc.undone:
+            way = f"go back with state: returned{self._way_told()}"
+            action += f"; or {way}"
+            reason += f"; or {way}"
+        self._findings.append(Finding("upgrade-failed", "high", "packages", str(exc)[:2000], action=action))
+        return self.not_done("failed", reason)
+
+    def _way_told(self) -> str:
+        """Whether there is one, for all."""
+        with contextlib.suppress(PatchingError, OSError, KeyError):
+            record = steps.read_record(self._settings.state_dir)
+            if record:
+                ways, lost = steps.to_return(self._means, record["packages"])
+                versions = looking.named(sorted(f"{way.name} {way.version}" for way in ways))
+                no_way = f"; there is no way back for {looking.named(lost)}" if lost else ""
+                return f", which installs {versions or 'nothing'}{no_way}"
+        return ""
+
+    def not_done(self, verdict: str, reason: str) -> Result:
+        what = "gone back" if self._settings.state == RETURNED else "upgraded"
+        summary = f"the packages were not {what}" if verdict != "skipped" else "there is nothing to go back from"
+        return Result(verdict, summary, reason, tuple(self._findings), self._figures, *self._sources)
+
+
+def versions_changed(
+    before: t.Mapping[str, dpkg.Installed], after: t.Mapping[str, dpkg.Installed]
+) -> list[dict[str, str]]:
+    """Every package whose version is another one now; empty where it was not there, or is not any more."""
+    found = []
+    for name in sorted({*before, *after}):
+        old = before[name].version if name in before else ""
+        new = after[name].version if name in after else ""
+        if old != new:
+            found.append({"name": name, "before": old, "after": new})
+    return found
+
+
+def _is_back(package: dpkg.Installed | None, version: str) -> bool:
+    return package is None or (package.is_whole and package.version == version)
+
+
+def _lines(texts: t.Iterable[str]) -> str:
+    return "".join(f"{text}\n" for text in sorted(texts))

@@ -1,0 +1,131 @@
+# Copyright (c) 2026, The steward.maintenance authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Real packages upgraded by the real apt and dpkg, in a root of their own: what was said is what happened."""
+
+from __future__ import annotations
+
+import typing as t
+
+import pytest
+from support.apt import Package
+from support.patching import BROKEN, FIX, INSTALLED, Site, ids, states
+
+pytestmark = pytest.mark.apt
+pytest_plugins = ("support.patching_fixtures",)
+
+
+def changes(answer: dict[str, t.Any]) -> dict[str, tuple[str, str]]:
+    return {one["name"]: (one["before"], one["after"]) for one in answer["changes"]}
+
+
+def test_security_fixes_alone_are_foretold_installed_and_proved(site: Site) -> None:
+    site.populate()
+    site.system.run("apt-mark", "hold", "held")
+    site.system.run("apt-mark", "auto", "helper")
+    site.security.publish(Package("beta", FIX, conffiles={"/etc/beta.conf": "colour=green\n"}))
+    site.security.publish(
+        *[Package(name, FIX) for name in ("alpha", "helper", "held")], Package("postgresql-15", "15.2")
+    )
+    site.main.publish(Package("plain", "1.1"))
+    own = site.system.root / "etc/beta.conf"
+    own.write_text("colour=blue\npassword: hunter2\n")
+    before = site.system.everything()
+
+    foretold = site.module("system_patch", check=True)
+    assert foretold["verdict"] == "findings", foretold
+    assert foretold["changed"] is True
+    assert foretold["diff"]["before"] == "alpha 1.0\nbeta 1.0\nhelper 1.0\n"
+    assert foretold["diff"]["after"] == f"alpha {FIX}\nbeta {FIX}\nhelper {FIX}\n"
+    assert foretold["configuration_files"] == [{"package": "beta", "path": "/etc/beta.conf", "used": "own"}]
+    assert site.system.everything() == before, "check mode touches nothing"
+    assert not site.state.exists()
+
+    answer = site.module("system_patch", way_back="keep")
+    assert answer["verdict"] == "findings", answer
+    assert changes(answer) == dict.fromkeys(["alpha", "beta", "helper"], ("1.0", FIX))
+    others = {"postgresql-15": "15.1", **dict.fromkeys(["needs-helper", "plain", "held"], "1.0")}
+    assert site.system.versions() == {**dict.fromkeys(["alpha", "beta", "helper"], FIX), **others}
+    # The host is not wholly clean, and why is told of each fix that is left.
+    assert answer["figures"]["security_upgrades"] == 0
+    left = {one["subject"]: one["severity"] for one in answer["findings"] if one["id"] == "security-left"}
+    assert left == {"held": "high", "postgresql-15": "high"}
+    assert site.system.run("apt-mark", "showauto").split() == ["helper"], "what came by itself may go by itself"
+    assert {path.name.split("_")[0] for path in (site.state / "kept").glob("*.deb")} == {"alpha", "beta", "helper"}
+    # One's own configuration is kept, and shown beside the package's without its secret.
+    assert own.read_text() == "colour=blue\npassword: hunter2\n"
+    (file,) = answer["configuration_files"]
+    assert (file["used"], file["other"]) == ("own", "/etc/beta.conf.dpkg-dist")
+    assert "-colour=blue" in file["diff"]
+    assert "+colour=green" in file["diff"]
+    assert "hunter2" not in str(answer)
+
+    again = site.patch()
+    assert (again["changed"], again["changes"], again["verdict"]) == (False, [], "findings")
+
+
+def test_all_brings_new_dependencies_and_takes_the_packages_configuration_when_told(site: Site) -> None:
+    site.populate()
+    site.security.publish(Package("postgresql-15", "15.2"))
+    site.main.publish(Package("plain", "1.1", depends="fresh"), Package("fresh", "2.0"))
+    site.main.publish(Package("beta", "1.1", conffiles={"/etc/beta.conf": "colour=green\n"}))
+    # It could be upgraded only by removing another one.
+    site.main.publish(Package("alpha", "1.1", fields={"Conflicts": "needs-helper"}))
+    own = site.system.root / "etc/beta.conf"
+    own.write_text("colour=blue\n")
+    own.chmod(0o640)
+    answer = site.patch(upgrade="all", conffiles="new", postgresql="upgrade")
+    assert answer["verdict"] == "findings", answer
+    expected = {"fresh": ("", "2.0"), "postgresql-15": ("15.1", "15.2")}
+    assert changes(answer) == {**expected, "plain": ("1.0", "1.1"), "beta": ("1.0", "1.1")}
+    assert states(answer)["alpha"] == "kept-back"
+    assert "needs-helper" in site.system.versions()
+    assert own.read_text() == "colour=green\n"
+    (file,) = answer["configuration_files"]
+    assert (file["used"], file["other"]) == ("package", "/etc/beta.conf.dpkg-old")
+    assert "blue" not in file["diff"], "not everybody may read it"
+
+
+def test_one_fix_that_cannot_be_installed_does_not_stop_the_others(site: Site) -> None:
+    site.populate()
+    site.system.run("apt-mark", "hold", "held")
+    site.security.publish(Package("alpha", FIX, depends="nowhere"), Package("plain", FIX, depends=f"held (= {FIX})"))
+    site.security.publish(Package("beta", FIX), Package("held", FIX))
+    # Possible only together.
+    site.security.publish(Package("helper", FIX, fields={"Breaks": f"needs-helper (<< {FIX})"}))
+    site.security.publish(Package("needs-helper", FIX, depends=f"helper (= {FIX})"))
+    answer = site.patch()
+    assert set(changes(answer)) == {"beta", "helper", "needs-helper"}, answer
+    assert states(answer)["alpha"] == states(answer)["plain"] == "blocked"
+    reasons = {one["name"]: one["reason"] for one in answer["packages"]}
+    assert "nowhere" in reasons["alpha"]
+    assert "held" in reasons["plain"]
+    assert answer["verdict"] == "findings"
+
+
+def test_a_broken_script_is_told_and_the_way_back_leads_back(site: Site) -> None:
+    site.populate()
+    site.security.publish(Package("alpha", FIX, scripts=BROKEN), Package("beta", FIX))
+    answer = site.patch(way_back="keep")
+    assert (answer["verdict"], answer["failed"], answer["changed"]) == ("failed", True, True)
+    assert "alpha is half-configured" in answer["reason"]
+    assert "the cause of it all" in answer["reason"]
+    assert "state: returned, which installs alpha 1.0, beta 1.0" in answer["reason"]
+    assert "the cause of it all" in answer["output"]
+    assert site.system.states()["alpha"] == "half-configured"
+
+    # The archive forgets the old ones meanwhile: what was put aside is there.
+    site.main.publish(*[one for one in INSTALLED if one.name not in ("alpha", "beta")], replace=True)
+    site.system.apt("update")
+    foretold = site.patch(check=True, state="returned")
+    assert foretold["diff"] == {"before": f"alpha {FIX}\nbeta {FIX}\n", "after": "alpha 1.0\nbeta 1.0\n"}
+    back = site.patch(state="returned")
+    assert back["verdict"] == "findings", back
+    assert "went-back" in ids(back)
+    assert {name: site.system.versions()[name] for name in ("alpha", "beta")} == {"alpha": "1.0", "beta": "1.0"}
+    assert site.patch(state="returned")["changed"] is False
+    # Back where it was, it is tried again; and when that fails, it returns by itself.
+    again = site.patch(on_failure="return")
+    assert again["verdict"] == "failed"
+    assert "all was undone" in again["reason"]
+    assert {name: site.system.versions()[name] for name in ("alpha", "beta")} == {"alpha": "1.0", "beta": "1.0"}

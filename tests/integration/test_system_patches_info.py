@@ -1,0 +1,181 @@
+# Copyright (c) 2026, The steward.maintenance authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What waits for an upgrade, what is in its way, and that what could not be seen is never clean."""
+
+from __future__ import annotations
+
+import os
+import typing as t
+
+import pytest
+from support.apt import SECURITY, Archive, Package
+from support.patching import FIX, INSTALLED, Site, holding, ids, states
+
+pytestmark = pytest.mark.apt
+pytest_plugins = ("support.patching_fixtures",)
+
+
+def by_name(answer: dict[str, t.Any]) -> dict[str, dict[str, t.Any]]:
+    return {package["name"]: package for package in answer["packages"]}
+
+
+def test_each_package_is_told_with_its_kind_and_its_obstacle(site: Site) -> None:
+    site.populate(*INSTALLED, Package("pinned", "1.0"), Package("phased", "1.0"), Package("stuck", "1.0"))
+    site.system.run("apt-mark", "hold", "held")
+    pin = "Package: pinned\nPin: release l=Debian-Security\nPin-Priority: -1\n"
+    (site.system.root / "etc/apt/preferences.d/pin").write_text(pin)
+    fixed = [Package(name, FIX) for name in ("alpha", "held", "pinned", "postgresql-15")]
+    site.security.publish(*fixed, Package("stuck", FIX, depends="nowhere"), Package("postgresql-15", "15.2"))
+    site.main.publish(Package("plain", "1.1", depends="fresh"), Package("fresh", "2.0"))
+    site.main.publish(Package("phased", "1.1", listed={"Phased-Update-Percentage": "0"}))
+    # The newest beta is in the release's own archive; the fix before it came by the security archive.
+    site.security.publish(Package("beta", FIX))
+    site.main.publish(Package("beta", "1.1"))
+    # It calls its suite as the security archive does, and is none.
+    vendor = Archive(site.directory / "www/vendor", site.signer, "Vendor", "bookworm-security", "oldstable-security")
+    vendor.publish(Package("helper", "1.1"))
+    site.system.source("vendor", f"{site.web.url}/vendor", "bookworm-security")
+    site.system.configure('APT::Get::Never-Include-Phased-Updates "true";')
+    (site.system.root / "etc/beta.conf").write_text("colour=blue\n")
+    before = site.system.everything()
+
+    answer = site.module("system_patches_info", checks=["packages"], exclude=["need*"])
+    assert answer["verdict"] == "findings", answer
+    obstacles = {"held": "held", "pinned": "pinned", "phased": "phased", "postgresql-15": "postgresql"}
+    ready = dict.fromkeys(["alpha", "beta", "helper", "plain"], "ready")
+    assert states(answer) == {**ready, **obstacles, "stuck": "kept-back"}
+    packages = by_name(answer)
+    assert {name for name, one in packages.items() if one["security"]} == {
+        *("alpha", "beta", "held", "pinned", "postgresql-15", "stuck")
+    }
+    assert packages["beta"]["version"] == "1.1"
+    assert packages["helper"]["origins"] == ["Vendor bookworm-security"]
+    assert "nowhere" in packages["stuck"]["reason"]
+    assert answer["new_packages"] == [{"name": "fresh", "version": "2.0"}]
+    assert answer["configuration_files"] == [{"package": "beta", "path": "/etc/beta.conf"}]
+    assert answer["figures"]["security_upgrades"] == 2
+    assert answer["figures"]["left_security"] == 4
+    assert answer["coverage"] == {"looked": 3, "of": 3}
+    assert ids(answer).count("security-left") == 4
+    assert site.system.everything() == before, "it only looks"
+
+    fixes = site.look("packages", upgrade="security", postgresql="upgrade", exclude=["alph?"])
+    assert states(fixes)["alpha"] == "excluded"
+    assert states(fixes)["postgresql-15"] == "ready"
+    assert by_name(fixes)["beta"]["version"] == FIX, "no more than the fix"
+    assert "plain" not in by_name(fixes)
+    assert states(fixes)["stuck"] == "blocked"
+
+
+def test_a_clean_host_is_told_clean_and_the_way_back_is_told_before(site: Site) -> None:
+    site.populate()
+    assert site.look("packages")["verdict"] == "ok"
+    # The archive forgets the installed version of plain when it has a newer one.
+    left = [package for package in INSTALLED if package.name != "plain"]
+    site.main.publish(*left, Package("plain", "1.1"), replace=True)
+    site.security.publish(Package("alpha", FIX))
+    answer = site.look("packages")
+    assert {name: one["way_back"] for name, one in by_name(answer).items()} == {"alpha": "archive", "plain": ""}
+    assert "plain 1.0" in next(one for one in answer["findings"] if one["id"] == "way-back-missing")["message"]
+    # A file of the right name is not yet the right package.
+    cache = site.system.root / "var/cache/apt/archives"
+    made = Package("plain", "1.0").build(cache)
+    assert by_name(site.look("packages"))["plain"]["way_back"] == "cache"
+    made.write_bytes(made.read_bytes()[:300])
+    assert by_name(site.look("packages"))["plain"]["way_back"] == ""
+
+
+def _unsigned(site: Site) -> None:
+    path = site.directory / "www/security/dists" / SECURITY[1] / "InRelease"
+    path.write_text(path.read_text().split("\n\n", 1)[1].split("-----BEGIN PGP SIGNATURE")[0])
+
+
+def _tampered(site: Site) -> None:
+    path = site.directory / "www/security/dists" / SECURITY[1] / "InRelease"
+    path.write_text(path.read_text().replace("Suite: oldstable-security", "Suite: stable-security"))
+
+
+#: What goes wrong at one of two sources.
+FAULTS: dict[str, t.Callable[[Site], t.Any]] = {
+    "500": lambda site: site.web.faults.update({"security/dists": 500}),
+    "403": lambda site: site.web.faults.update({"security/dists": 403}),
+    "404": lambda site: site.web.faults.update({"security/dists": 404}),
+    "list of packages missing": lambda site: site.web.faults.update({"binary-": 404}),
+    "refused": lambda site: site.system.source("security", "http://127.0.0.1:1/security", SECURITY[1]),
+    "expired": lambda site: site.security.publish(at=1e9, valid_until="Sun, 10 Sep 2001 00:00:00 GMT"),
+    "from the future": lambda site: site.security.publish(at=4e9),
+    "unsigned": _unsigned,
+    "tampered with": _tampered,
+    "line that cannot be read": lambda site: (site.system.root / "etc/apt/sources.list").write_text("deb nonsense\n"),
+}
+
+
+def test_a_source_that_failed_is_never_clean(site: Site) -> None:
+    """Of each fault: `apt-get update` may end well, for old lists are there, and we do not say so."""
+    site.populate(Package("alpha", "1.0"))
+    site.system.apt("update")
+    told = {}
+    for name, inject in FAULTS.items():
+        site.web.faults.clear()
+        site.system.source("security", f"{site.web.url}/security", SECURITY[1])
+        (site.system.root / "etc/apt/sources.list").write_text("")
+        site.security.publish(Package(f"x{len(told)}", "1"))
+        inject(site)
+        answer = site.look("packages")
+        told[name] = (answer["verdict"], answer["failed"], bool(answer["reason"]))
+    assert told == dict.fromkeys(FAULTS, ("unknown", True, True))
+
+
+def test_old_lists_are_not_trusted_source_by_source(site: Site) -> None:
+    site.populate(Package("alpha", "1.0"))
+    never = site.look("packages", refresh=False)
+    assert never["verdict"] == "unknown"
+    assert never["coverage"] == {"looked": 0, "of": 2}
+    assert "apt has never fetched it" in never["reason"]
+    site.system.apt("update")
+    assert site.look("packages", refresh=False)["verdict"] == "ok"
+    # The failed one keeps its age, although apt-get update ended with status 0 and touched its stamps.
+    lists = site.system.root / "var/lib/apt/lists"
+    (lists / next(name for name in os.listdir(lists) if "security" in name and name.endswith("InRelease"))).unlink()
+    site.web.faults["security/dists"] = 500
+    site.system.apt("update")
+    answer = site.look("packages", refresh=False)
+    assert answer["verdict"] == "unknown"
+    assert answer["coverage"] == {"looked": 1, "of": 2}
+    assert "security" in answer["reason"]
+    (site.system.root / "etc/apt/sources.list.d/main.list").unlink()
+    (site.system.root / "etc/apt/sources.list.d/security.list").unlink()
+    assert "no source of packages" in site.look("packages")["reason"]
+
+
+def test_what_would_stop_an_upgrade_is_told(site: Site) -> None:
+    site.populate(Package("alpha", "1.0"), Package("broken", "1.0"))
+    site.security.publish(Package("alpha", FIX))
+    assert "lock-held" not in ids(site.look("preflight"))
+    status = site.system.root / "var/lib/dpkg/status"
+    whole = status.read_text()
+    status.write_text(
+        whole.replace(
+            "Package: broken\nStatus: install ok installed", "Package: broken\nStatus: install ok half-configured"
+        )
+    )
+    (site.system.root / "boot/initrd.img-6.1.0-1-amd64").touch()
+    os.truncate(site.system.root / "boot/initrd.img-6.1.0-1-amd64", 1 << 43)
+    with holding(site.system.root / "var/lib/dpkg/lock-frontend") as pid:
+        answer = site.look("preflight")
+    findings = {finding["id"]: finding for finding in answer["findings"]}
+    assert findings["lock-held"]["value"] == pid
+    assert "broken is half-configured" in findings["dpkg-interrupted"]["message"]
+    assert findings["space-short"]["threshold"] >= 1 << 43
+    assert answer["space"][0]["needed_bytes"] > answer["space"][0]["free_bytes"]
+
+
+def test_a_reboot_is_told_with_its_reason(site: Site) -> None:
+    assert site.look("reboot")["reboot"]["needed"] is False
+    (site.system.root / "run/reboot-required").write_text("*** System restart required ***\n")
+    (site.system.root / "run/reboot-required.pkgs").write_text("linux-base\nlinux-base\nlibc6\n")
+    answer = site.look("reboot")
+    assert "for libc6, linux-base" in answer["reboot"]["reasons"][0]
+    with open("/proc/sys/kernel/random/boot_id", encoding="utf-8") as file:
+        assert answer["reboot"]["boot_id"] == file.read().strip()
