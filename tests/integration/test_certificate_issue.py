@@ -27,7 +27,7 @@ from ansible_collections.steward.maintenance.plugins.module_utils._certificates.
 from ansible_collections.steward.maintenance.plugins.module_utils._core.result import Result
 from ansible_collections.steward.maintenance.plugins.module_utils._core.suggest import InputError
 
-NAMES = ["db1.example.com", "192.0.2.7"]
+NAMES = ["DB1.example.com", "192.0.2.7", "2001:DB8:0::7"]
 
 
 def _arguments(place: pathlib.Path, authority: Authority, **about: t.Any) -> dict[str, t.Any]:
@@ -61,7 +61,7 @@ def test_an_authority_of_our_own(tmp_path: pathlib.Path) -> None:
     # A client that trusts the root takes it: the chain came with it.
     context = Trust(root.write(tmp_path, "root.pem")).context()
     for name in NAMES:
-        shake_hands_in_memory(done["fullchain"], done["key"], context, name)
+        shake_hands_in_memory(done["fullchain"], done["key"], context, name.lower())
     assert run_module("certificate_issue", arguments)["changed"] is False
 
     result, outcome = _issue({**arguments, "renew_left": "99.95%"})

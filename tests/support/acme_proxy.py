@@ -178,6 +178,9 @@ class AcmeProxy:
 
     def _directory(self, body: bytes) -> bytes:
         found = json.loads(body)
+        # Newer versions of Pebble have both; here the test decides.
+        found.pop("renewalInfo", None)
+        found["meta"].pop("profiles", None)
         if self.window is not None:
             found["renewalInfo"] = f"https://127.0.0.1:{self.port}/renewal-info"
         if self.profiles:

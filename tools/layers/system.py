@@ -116,8 +116,10 @@ def provide(needs: t.Iterable[Need]) -> None:
         with _no_new_cluster(root or []) if POSTGRES in missing else contextlib.nullcontext():
             _run([*(root or []), *_APT, "install", "-y", "--no-install-recommends", *packages])
     for need in missing:
-        if need in UNPACKED:
+        if need in UNPACKED and any(_is_offered(name) for name in UNPACKED[need][0]):
             _unpack(need)
+        elif need in UNPACKED:
+            print(f"apt offers no package {need.package}: what needs it will fail")
 
 
 def _as_root() -> list[str] | None:

@@ -129,7 +129,7 @@ class AcmeIssuer:
         except ChallengeError as exc:
             raise CertificateError(self.failed(wish.names, str(exc), None, left)) from None
         except AcmeError as exc:
-            blamed = [name for name in exc.names if name in wish.names]
+            blamed = [name for name in exc.names if {name, f"*.{name}"} & set(wish.names)]
             raise CertificateError(self.failed(blamed or wish.names, str(exc), exc.retry_after, left)) from None
 
     def figures(self) -> dict[str, float]:

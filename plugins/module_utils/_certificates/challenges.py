@@ -130,9 +130,13 @@ class Challenges:
             self._keep(self._placed)
             try:
                 _make_readable(self._settings.webroot, directory)
-                with open(path, "w", encoding="ascii") as file:
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(path)
+                # The directory may be another account's: no link of its making is followed.
+                flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+                with os.fdopen(os.open(path, flags, 0o644), "w", encoding="ascii") as file:
+                    os.fchmod(file.fileno(), 0o644)
                     file.write(proof.authorization)
-                os.chmod(path, 0o644)
             except OSError as exc:
                 raise ChallengeError(f"the challenge cannot be put into {directory}: {exc.strerror or exc}") from None
         if self._settings.look_first:

@@ -8,6 +8,7 @@ Note that this module util is PRIVATE to the collection. It can have breaking ch
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import re
 import typing as t
@@ -157,7 +158,8 @@ def _names_from(params: t.Mapping[str, t.Any]) -> tuple[str, ...]:
             raise InputError(f"{where} is {text!r}: authorities take a star only with the challenge dns-01")
         if is_address(name) and params["provider"] == "acme" and params["challenge"] != "http-01":
             raise InputError(f"{where} is {text!r}: for an address there is only the challenge http-01")
-        names.append(f"*.{name}" if star else name)
+        # As the certificate will have it, or it would be another one each time.
+        names.append(f"*.{name}" if star else str(ipaddress.ip_address(name)) if is_address(name) else name)
     return tuple(dict.fromkeys(names))
 
 

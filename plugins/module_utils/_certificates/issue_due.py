@@ -66,8 +66,8 @@ def _why(
     moment: Moment,
     now: datetime.datetime,
 ) -> str:
-    added = sorted(set(wanted.names) - set(used.names))
-    gone = sorted(set(used.names) - set(wanted.names))
+    has = {name.lower() for name in used.names}
+    added, gone = sorted(set(wanted.names) - has), sorted(has - set(wanted.names))
     names = [f"without {', '.join(added)}" if added else "", f"with {', '.join(gone)}" if gone else ""]
     others = [
         key for key in ("provider", "authority", "profile") if was_from and was_from.get(key) != comes_from.get(key)

@@ -109,9 +109,9 @@ class Attempts:
 
     def waits(self, names: t.Iterable[str], now: datetime.datetime | None = None) -> list[Wait]:
         """Those of the names that have to wait, the longest first."""
-        now, found = now or utc_now(), []
+        now, found, wanted = now or utc_now(), [], _bare(names)
         for name, entry in _read(self._path).items():
-            if name not in set(names) or not isinstance(entry, dict):
+            if name not in wanted or not isinstance(entry, dict):
                 continue
             for key in ("asked_until", "until"):
                 until = _moment_of(entry.get(key))
@@ -134,7 +134,7 @@ class Attempts:
         now = now or utc_now()
         latest = now
         with self._changed() as entries:
-            for name in names:
+            for name in _bare(names):
                 kept = entries.get(name)
                 entry = kept if isinstance(kept, dict) else {}
                 count = int(entry.get("failures", 0)) + 1
@@ -152,7 +152,7 @@ class Attempts:
         return latest
 
     def succeeded(self, names: t.Iterable[str]) -> None:
-        wanted = set(names)
+        wanted = _bare(names)
         if wanted & set(_read(self._path)):
             with self._changed() as entries:
                 for name in wanted:
@@ -165,6 +165,11 @@ class Attempts:
             entries = _read(self._path)
             yield entries
             _write(self._path, json.dumps(entries, sort_keys=True).encode(), 0o600)
+
+
+def _bare(names: t.Iterable[str]) -> set[str]:
+    """An authority counts *.example.com and example.com as one name, and calls both by the latter."""
+    return {name[2:] if name.startswith("*.") else name for name in names}
 
 
 def make_closed(directory: str) -> None:

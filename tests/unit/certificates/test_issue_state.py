@@ -31,6 +31,14 @@ def test_each_failure_waits_longer_and_success_ends_it(tmp_path: pathlib.Path) -
     assert (attempts.failed(["a.example.com"], "why", now=now) - now).total_seconds() == 60
 
 
+def test_a_star_waits_with_the_name_behind_it(tmp_path: pathlib.Path) -> None:
+    attempts, now = Attempts(str(tmp_path / "account")), utc_now()
+    attempts.failed(["example.com"], "why", now=now)
+    assert [wait.name for wait in attempts.waits(["*.example.com"], now)] == ["example.com"]
+    attempts.succeeded(["*.example.com"])
+    assert attempts.waits(["example.com"], now) == []
+
+
 def test_the_less_is_left_the_sooner_it_is_tried_again(tmp_path: pathlib.Path) -> None:
     attempts, now = Attempts(str(tmp_path / "account")), utc_now().replace(microsecond=0)
     for _try in range(4):
