@@ -71,7 +71,7 @@ def _rotations(server: PrivatePostgres, strategy: str, rounds: int, clients: int
                 begun = time.monotonic()
                 result = rotate(work, False, Outcome())
                 seconds = time.monotonic() - begun
-                if result.verdict != "ok":
+                if result.verdict not in ("ok", "findings"):  # a pool's sessions of one user live on
                     raise NotWorked(f"{name}: {result.summary}: {result.reason}")
                 load.wait_for_more(2)
             moments = [moment for moment, _said in load.logins.refused]
