@@ -1,7 +1,7 @@
 # Copyright (c) 2026, The steward.maintenance authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Updates that are killed, meet dead registries, wrong hashes or others' branches: the repository is as it was."""
+"""Updates that are killed, meet dead registries, or would bring something worse: the repository is as it was."""
 
 from __future__ import annotations
 
@@ -104,25 +104,6 @@ def test_a_fix_that_brings_something_worse_is_refused(shop: Shop, registries: Re
     assert (answer["verdict"], answer["project"]["step"]) == ("failed", "audit")
     assert "would bring new vulnerabilities: PYSEC-2026-7 of jinja2 3.1.1" in answer["reason"]
     assert shop.fingerprint() == before
-
-
-def test_a_branch_of_somebody_else_is_never_written(shop: Shop) -> None:
-    shop.git("branch", BRANCH)
-    shop.git("worktree", "add", "--quiet", str(shop.directory / "mine"), BRANCH)
-    mine = ["-C", str(shop.directory / "mine"), "commit", "--quiet", "--allow-empty", "--message"]
-    shop.git(*mine, "an older update\n\nSteward-Dependencies: 0123")
-    # It is ours, but stands in somebody's checkout: it would be pulled away under it.
-    assert "is checked out" in shop.update(check=True)["reason"]
-    shop.git(*mine, "mine")
-    tip = shop.git("rev-parse", BRANCH)
-    answer = shop.update(check=True)
-    assert (answer["verdict"], answer["project"]["step"]) == ("failed", "commit")
-    assert "has commits of somebody else" in answer["reason"]
-    assert shop.git("rev-parse", BRANCH) == tip
-    shop.git("-C", str(shop.directory / "mine"), "reset", "--quiet", "--hard", "HEAD^")
-    shop.git("worktree", "remove", "--force", str(shop.directory / "mine"))
-    # What is ours alone gives way to what the base needs now.
-    assert shop.update(check=True)["project"]["status"] == "planned"
 
 
 def test_a_breaking_fix_is_told_and_left_until_somebody_approves_it(shop: Shop, registries: Registries) -> None:

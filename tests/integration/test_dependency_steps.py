@@ -12,6 +12,7 @@ import os
 import pathlib
 import subprocess
 import sys
+import tempfile
 import typing as t
 import urllib.parse
 
@@ -65,8 +66,7 @@ def repository(tmp_path: pathlib.Path) -> pathlib.Path:
 
 
 def begun(repository: pathlib.Path) -> work.Work:
-    scratch = repository.parent / "scratch"
-    scratch.mkdir()
+    scratch = pathlib.Path(tempfile.mkdtemp(dir=repository.parent))
     wanted = Wanted(str(repository / "api"), "true", "minor", (), "HEAD", "")
     one = work.Work(wanted, str(scratch))
     work.begin(one, "steward/dependencies")
@@ -121,6 +121,31 @@ def test_the_branch_is_written_at_once_and_only_from_where_it_stood(repository: 
     assert one.repository.told_by(one.commit) == (one.base, one.plan_digest())
     assert one.repository.digest(one.branch) == one.digest_before
     assert not (repository / ".git" / "FETCH_HEAD").exists()
+
+
+def test_a_branch_of_somebody_else_is_never_written(repository: pathlib.Path) -> None:
+    branch, mine = "steward/dependencies-minor-api", repository.parent / "mine"
+    assert work.judge_branch(begun(repository)) is False
+    git(repository, "worktree", "add", "--quiet", "-b", branch, str(mine))
+    git(mine, "commit", "--quiet", "--allow-empty", "--message", "an older update\n\nSteward-Dependencies: 0123")
+    # It is ours, but stands in somebody's checkout: it would be pulled away under it.
+    with pytest.raises(StepError, match="is checked out"):
+        work.judge_branch(begun(repository))
+    git(mine, "commit", "--quiet", "--allow-empty", "--message", "mine")
+    with pytest.raises(StepError, match="has commits of somebody else"):
+        work.judge_branch(begun(repository))
+    git(mine, "reset", "--quiet", "--hard", "HEAD^")
+    git(repository, "worktree", "remove", "--force", str(mine))
+    # What is ours alone gives way to what the base needs now, unless it is that already.
+    one = begun(repository)
+    assert work.judge_branch(one) is False
+    git(repository, "branch", "--force", branch, "main")
+    same = f"x\n\nSteward-Dependencies: {one.plan_digest()}"
+    tip = git(repository, "commit-tree", "main^{tree}", "-p", "main", "-m", same)
+    git(repository, "update-ref", f"refs/heads/{branch}", tip)
+    again = begun(repository)
+    assert work.judge_branch(again) is True
+    assert again.commit == tip
 
 
 def test_a_commit_takes_nothing_else_along(repository: pathlib.Path) -> None:

@@ -90,11 +90,11 @@ def choose(one: Installed, listing: Listing, rules: Rules) -> Choice:
     fix = _fix(one, usable, rules)
     newer = _routine(one, usable, rules)
     if fix.version and newer and changes.sort_key(one.ecosystem, newer) > changes.sort_key(one.ecosystem, fix.version):
-        fixes = tuple(fixed_by(one.ecosystem, one.advisories, newer))
+        fixes = _fixed_by(one, newer)
         if set(fixes) >= set(fix.fixes):
             return dataclasses.replace(fix, version=newer, fixes=fixes)
     if not fix.version and newer:
-        return dataclasses.replace(fix, version=newer, fixes=tuple(fixed_by(one.ecosystem, one.advisories, newer)))
+        return dataclasses.replace(fix, version=newer, fixes=_fixed_by(one, newer))
     return fix
 
 
@@ -122,6 +122,12 @@ def _usable(one: Installed, listing: Listing) -> list[Release]:
     return sorted(found, key=lambda release: changes.sort_key(one.ecosystem, release.version))
 
 
+def _fixed_by(one: Installed, version: str) -> tuple[str, ...]:
+    """Which vulnerabilities a newer version no longer has. A fix older than what is there says nothing of it."""
+    telling = [advisory for advisory in one.advisories if not fixed_by(one.ecosystem, [advisory], one.version)]
+    return tuple(fixed_by(one.ecosystem, telling, version))
+
+
 def _routine(one: Installed, usable: t.Sequence[Release], rules: Rules) -> str:
     for release in reversed(usable):
         change = changes.update_class(one.ecosystem, one.version, release.version)
@@ -140,7 +146,7 @@ def _blocking(one: Installed, version: str) -> str:
 
 def _fix(one: Installed, usable: t.Sequence[Release], rules: Rules) -> Choice:
     """The lowest version without any of the vulnerabilities that have a fix at all."""
-    possible = [(release.version, fixed_by(one.ecosystem, one.advisories, release.version)) for release in usable]
+    possible = [(release.version, _fixed_by(one, release.version)) for release in usable]
     most = max((len(fixes) for _version, fixes in possible), default=0)
     named = ", ".join(sorted(advisory.id for advisory in one.advisories))
     if not most:
