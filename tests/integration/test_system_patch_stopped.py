@@ -99,6 +99,12 @@ def test_what_is_in_the_way_is_told_and_nothing_is_touched(site: Site) -> None:
     assert site.system.versions() == before
     site.web.faults = {}
     assert site.patch()["verdict"] == "ok"
+    # One that comes to nothing does not take away the way back from the one before.
+    site.security.publish(Package("plain", FIX))
+    site.web.faults["plain_1.0"] = 404
+    assert "all was undone" in site.patch()["reason"]
+    assert site.patch(state="returned")["changed"] is True
+    assert site.system.versions() == before
 
 
 def _kill(pids: t.Iterable[int]) -> None:

@@ -241,10 +241,16 @@ class _Run:
         references: dict[str, t.Any] = {"direction": steps.FORWARD, "packages": packages, "automatic": automatic}
         references["keep"] = settings.way_back in (KEEP, REQUIRE) or settings.on_failure == RETURN
         record = {**references, "new": plan.new, "started": write_time(utc_now()), "root": self._apt.root}
+        last = steps.read_record(settings.state_dir)
         steps.write_record(settings.state_dir, record)
         steps.rotate(self._means.log)
         try:
             journal.run(steps.forward_steps(self._means, references), references)
+        except StepFailed as exc:
+            if exc.undone and last is not None:
+                # Nothing came of this one, so the way back leads over the one before, as it did.
+                steps.write_record(settings.state_dir, last)
+            raise
         finally:
             self._see_changes()
 
