@@ -112,11 +112,7 @@ def possible(apt: Apt, wanted: t.Mapping[str, str], forbidden: t.Callable[[str],
     simulation = _judged(apt, wanted, forbidden)
     if not simulation.problem:
         return Possible(dict(wanted), simulation, {})
-    blocked: dict[str, str] = {}
-    for name, version in sorted(wanted.items()):
-        problem = _judged(apt, {name: version}, forbidden).problem
-        if problem:
-            blocked[name] = problem
+    blocked = _blocked(apt, sorted(wanted), wanted, forbidden)
     left = {name: version for name, version in wanted.items() if name not in blocked}
     # Some are possible only together: libraries and what was built with them.
     joint = _judged(apt, left, forbidden) if left else Simulation()
@@ -128,6 +124,24 @@ def possible(apt: Apt, wanted: t.Mapping[str, str], forbidden: t.Callable[[str],
     if joint.problem:
         raise PatchingError(f"apt finds no way to install {', '.join(sorted(left))} together: {joint.problem}")
     return Possible(left, joint, blocked)
+
+
+def _blocked(
+    apt: Apt, names: t.Sequence[str], wanted: t.Mapping[str, str], forbidden: t.Callable[[str], str]
+) -> dict[str, str]:
+    """Which of those that cannot be installed together are in the way, and why.
+
+    By halves: apt takes a second for each simulation, and of a hundred packages there are few that it keeps back.
+    """
+    middle = len(names) // 2
+    found: dict[str, str] = {}
+    for half in (names[:middle], names[middle:]):
+        problem = _judged(apt, {name: wanted[name] for name in half}, forbidden).problem if half else ""
+        if problem and len(half) == 1:
+            found[half[0]] = problem
+        elif problem:
+            found.update(_blocked(apt, half, wanted, forbidden))
+    return found
 
 
 def _judged(apt: Apt, wanted: t.Mapping[str, str], forbidden: t.Callable[[str], str]) -> Simulation:

@@ -169,7 +169,9 @@ def date(days: float) -> str:
     ],
 )
 def test_the_age_of_an_answer(headers: dict[str, str], days: float) -> None:
-    assert abs(answer("", **headers).age_seconds - days * 86400) < 120
+    assert (
+        abs(answer("", **headers).age_seconds - days * 86400) < 3600
+    )  # the header was written when the tests were gathered
 
 
 HTTP = web.Http(1)
