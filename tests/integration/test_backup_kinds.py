@@ -219,6 +219,22 @@ def test_icu_and_builtin_locales_are_recorded(server, backups):
     assert "icu_rules is None instead of '&z < a'" in backups.verify(force=True)["reason"]
 
 
+def test_rules_that_icu_does_not_take_are_refused_before_anything_is_touched(server, backups, tmp_path):
+    if server.major < 16:
+        assert "with_rules" not in locales(server.major)
+        return
+    backups.back_up(databases=["with_rules"])
+    rewrite(backups, lambda body: body["databases"][0].update(icu_rules="&&& no rules"))
+    oid = "SELECT oid FROM pg_database WHERE datname LIKE 'with_rules%'"
+    before = server.run_sql(oid)
+    places = {"path": str(backups.path), "state_dir": str(tmp_path / "state"), "bin_dir": server.bin_dir}
+    given = {**server.login_arguments, **places, "database": "with_rules", "allow_unverified": True}
+    answer = run_module("postgres_restore", given)
+    assert answer["verdict"] == "failed", answer
+    assert "the server's ICU does not take the locale und with the rules &&& no rules" in answer["reason"]
+    assert server.run_sql(oid) == before
+
+
 def sorted_by_icu(body):
     return next(entry for entry in body["databases"] if entry["name"] == "sorted_by_icu")
 
