@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import pathlib
 import sys
 
@@ -20,7 +21,17 @@ def link_checkout_as_collection() -> None:
         link.symlink_to(ROOT, target_is_directory=True)
 
 
+def keep_what_is_compiled() -> None:
+    """Tests start thousands of Pythons, and up to a third of the time of a short one is compiling what was compiled.
+
+    Outside of the tree, which in a container is read-only and was compiled by another Python.
+    """
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    os.environ.setdefault("PYTHONPYCACHEPREFIX", str(ROOT / ".cache" / "compiled"))
+
+
 link_checkout_as_collection()
+keep_what_is_compiled()
 for entry in (str(COLLECTIONS), str(ROOT / "tests")):
     if entry not in sys.path:
         sys.path.insert(0, entry)

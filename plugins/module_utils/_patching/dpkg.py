@@ -58,7 +58,7 @@ class Interrupted:
 
 def plain(name: str, architecture: str) -> str:
     """A name as apt writes it: the architecture only where it is a foreign one."""
-    base, _, its = name.partition(":")
+    base, _colon, its = name.partition(":")
     return base if its in ("", "all", architecture) else name
 
 

@@ -78,7 +78,7 @@ def sources(apt: Apt) -> list[Source]:
         match = _LINE.fullmatch(line.strip())
         if match and match.group("file").endswith(f"_{_INDEX}"):
             url = _CREDENTIALS.sub(r"\1", match.group("url"))
-            base, _, rest = url.rpartition(f"/{_INDEX}")[0].partition("/dists/")
+            base, _dists, rest = url.rpartition(f"/{_INDEX}")[0].partition("/dists/")
             found.append(Source(f"{base} {rest}".strip(), match.group("file")))
     return found
 
@@ -149,7 +149,7 @@ def _judge(apt: Apt, found: list[Source], done: Done) -> Lists:
     errors = [_CREDENTIALS.sub(r"\1", str(mask_secrets(line))) for line in errors]
     now = time.time()
     for source in found:
-        url, _, suite = source.name.partition(" ")
+        url, _space, suite = source.name.partition(" ")
         if any(what == source.name or what.startswith(f"{source.name}/") for what in broken) or any(
             f"{url}/dists/{suite}/" in line or f"{source.name} " in line for line in errors
         ):
