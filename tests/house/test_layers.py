@@ -127,8 +127,9 @@ def test_every_fault_is_injected_here_once() -> None:
     there = {str(path.relative_to(ROOT)) for path in (ROOT / "tests" / "faults").glob("test_*.py")}
     assert sorted(run) == sorted(there)
     assert "tests/faults/test_offsite.py" in layers["faults-backup"].command
-    for image in ("deb11-pg13", "forky-pg18"):
-        assert "tests/faults/test_postgres_restore.py" in layers[f"faults-{image}"].command
+    assert "tests/faults/test_postgres_restore.py" in layers["faults-forky-pg18"].command
+    for image in ("deb11-pg13", "deb13-pg17", "forky-pg18"):
+        assert "tests/faults/test_postgres_horizon.py" in layers[f"faults-{image}"].command
 
 
 def test_every_layer_can_be_named() -> None:

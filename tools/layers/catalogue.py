@@ -184,8 +184,8 @@ def _faults(backups: bool) -> list[str]:
 def _module_faults(backups: bool) -> list[str]:
     """What is injected into the maintenance of a database has to end well on every version of it.
 
-    :param backups: damage of backups and restores as well. Which compressions there are depends on the version: up to 15,
-        and so on this host, there are the same.
+    :param backups: damage of backups and restores as well. Which compressions there are depends on the version; up to 15
+        there are the same, and those are tried on the host.
     """
     names = [name for name in _faults(backups=False) if "test_postgres_" in name]
     restores = [name for name in _faults(backups=True) if re.search(r"test_(postgres_restore|backup_damage)", name)]
@@ -224,7 +224,13 @@ def _acceptance(boxes: tuple[system.Need, ...]) -> list[Layer]:
     """bin/demo as a new user has it."""
     script = "tests/acceptance/demo_in_container.sh"
     return [
-        Layer("acceptance-debian12", "acceptance", (script, "bare12"), needs=boxes, after="images"),
-        Layer("acceptance-debian13", "acceptance", (script, "bare13"), needs=boxes, after="images"),
-        Layer("acceptance-user", "acceptance", ("tests/acceptance/demo_as_user.sh",), needs=(system.GIT,)),
+        Layer("acceptance-debian12", "acceptance", (script, "bare12"), needs=boxes, after="images", measures_time=True),
+        Layer("acceptance-debian13", "acceptance", (script, "bare13"), needs=boxes, after="images", measures_time=True),
+        Layer(
+            "acceptance-user",
+            "acceptance",
+            ("tests/acceptance/demo_as_user.sh",),
+            needs=(system.GIT,),
+            measures_time=True,
+        ),
     ]
