@@ -184,8 +184,8 @@ def _faults(backups: bool) -> list[str]:
 def _module_faults(backups: bool) -> list[str]:
     """What is injected into the maintenance of a database has to end well on every version of it.
 
-    :param backups: damage of backups and restores as well. Which compressions there are depends on the version; up to 15
-        there are the same, and those are tried on the host.
+    :param backups: damage of backups and restores as well. Which compressions there are depends on the version:
+        up to 15 they are the same, and those are tried on the host.
     """
     names = [name for name in _faults(backups=False) if "test_postgres_" in name]
     restores = [name for name in _faults(backups=True) if re.search(r"test_(postgres_restore|backup_damage)", name)]
