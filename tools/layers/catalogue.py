@@ -64,7 +64,7 @@ class Layer:
     needs: tuple[system.Need, ...] = ()
     wheel_postgres: bool = False
     after: str = ""
-    timeout: int = 35 * _MINUTE
+    timeout: int = 45 * _MINUTE
     env: t.Mapping[str, str] = dataclasses.field(default_factory=dict)
     measures_time: bool = False
 
