@@ -83,50 +83,6 @@ _STORE = r"""      kind:
 class ModuleDocFragment:
     """Documentation of the arguments in plugins/module_utils/_secrets/arguments.py."""
 
-    DOCUMENTATION = (
-        r"""
-options:
-  store:
-    description: The store that holds the secret. Options of another kind than O(store.kind) are refused.
-    type: dict
-    required: true
-    suboptions:
-"""
-        + _STORE
-    )
-
-    WATCHED = (
-        r"""
-options:
-  store:
-    description: The store that holds the secrets that name none of their own. Options of another kind than
-      O(store.kind) are refused.
-    type: dict
-    suboptions: &store
-"""
-        + _STORE
-        + r"""
-  secrets:
-    description: The secrets to look at.
-    type: list
-    elements: dict
-    required: true
-    suboptions:
-      name:
-        description: Name or ARN (V(aws)), path below the mount (V(vault)), or name (V(files)).
-        type: str
-        required: true
-      period:
-        description: How long a version may be in use, like V(90d).
-        type: str
-        default: 90d
-      store:
-        description: The store of this one. Empty means O(store).
-        type: dict
-        suboptions: *store
-"""
-    )
-
     CONSUMERS = r"""
 options:
   consumers:
@@ -241,3 +197,49 @@ options:
         type: path
         default: ''
 """
+
+
+# Outside of the class, where ansible-test understands nothing but plain strings.
+ModuleDocFragment.DOCUMENTATION = (
+    r"""
+options:
+  store:
+    description: The store that holds the secret. Options of another kind than O(store.kind) are refused.
+    type: dict
+    required: true
+    suboptions:
+"""
+    + _STORE
+)
+
+ModuleDocFragment.WATCHED = (
+    r"""
+options:
+  store:
+    description: The store that holds the secrets that name none of their own. Options of another kind than
+      O(store.kind) are refused.
+    type: dict
+    suboptions: &store
+"""
+    + _STORE
+    + r"""
+  secrets:
+    description: The secrets to look at.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      name:
+        description: Name or ARN (V(aws)), path below the mount (V(vault)), or name (V(files)).
+        type: str
+        required: true
+      period:
+        description: How long a version may be in use, like V(90d).
+        type: str
+        default: 90d
+      store:
+        description: The store of this one. Empty means O(store).
+        type: dict
+        suboptions: *store
+"""
+)
