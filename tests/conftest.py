@@ -22,7 +22,7 @@ def link_checkout_as_collection() -> None:
 
 
 def keep_what_is_compiled() -> None:
-    """Tests start thousands of Pythons, and up to a third of the time of a short one is compiling what was compiled.
+    """Tests start thousands of Pythons, and much of the time of a short one would be compiling what was compiled.
 
     Outside of the tree, which in a container is read-only and was compiled by another Python.
     """

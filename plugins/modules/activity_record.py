@@ -97,6 +97,11 @@ coverage:
   description: How many of the things to look at were looked at, as C(looked) and C(of).
   returned: when it was recorded, and in check mode
   type: dict
+done:
+  description: What was done one by one, where the activity tells it.
+  returned: when the activity published any
+  type: list
+  elements: dict
 outcome:
   description: How the activity ended, as it is told at the end of the run.
   returned: when it was recorded, and in check mode

@@ -46,7 +46,7 @@ class _Running:
 def run(layers: t.Sequence[Layer], lanes: int) -> dict[str, Outcome]:
     """Run each layer once, `lanes` of them at a time; a failing one stops no other.
 
-    One more runs while none of them measures time: a layer on its own leaves a third of its processor idle.
+    One more runs while none of them measures time: a layer waits for servers, locks and clocks now and then.
     """
     LOGS.mkdir(parents=True, exist_ok=True)
     begun = time.monotonic()
