@@ -13,11 +13,10 @@ import time
 
 import pytest
 from support.backups import AgeKey, backups_of, processes_naming, remount, small_disk
+from support.kills import KILLS
 from support.postgres import PrivatePostgres, wait_for
 
 from ansible_collections.steward.maintenance.plugins.module_utils._postgres import backup_sets
-
-KILLS = 20
 
 INCOMPRESSIBLE = """
 CREATE TABLE t AS

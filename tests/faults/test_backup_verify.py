@@ -15,9 +15,8 @@ import time
 
 import pytest
 from support.backups import backups_of, fit_manifest_to_files, processes_naming, rewrite, small_disk
+from support.kills import KILLS
 from support.postgres import PrivatePostgres
-
-KILLS = 20
 
 
 @pytest.fixture(scope="module")

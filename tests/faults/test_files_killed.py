@@ -12,6 +12,7 @@ import signal
 
 import pytest
 from support import s3_faults as faults
+from support.kills import KILLS
 from support.postgres import wait_for
 from support.s3_faults import FaultyStore
 from support.trees import Kept, Seen, see
@@ -20,8 +21,6 @@ from ansible_collections.steward.maintenance.plugins.module_utils._core.clock im
 
 pytest_plugins = ("support.trees_fixtures",)
 pytestmark = pytest.mark.s3
-
-KILLS = 10
 
 
 class Killed:

@@ -3,8 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The main job killed with SIGKILL at random moments: the next run puts everything right (tools/kill_test.py).
 
-STEWARD_KILLS says how often (default 4; each run of the tests has moments of its own), STEWARD_KILL_SEED repeats the
-moments of an earlier run.
+Each run of the tests has moments of its own; STEWARD_KILL_SEED repeats those of an earlier run.
 """
 
 from __future__ import annotations
@@ -14,8 +13,9 @@ import pathlib
 import subprocess
 import sys
 
+from support.kills import KILLS
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-KILLS = int(os.environ.get("STEWARD_KILLS", "4"))
 
 
 def test_the_next_run_completes_after_every_kill() -> None:

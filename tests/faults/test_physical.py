@@ -147,7 +147,7 @@ def test_a_server_that_does_not_archive_there_gets_no_backup(physical: Physical,
 
 def test_another_server_than_the_stanza_s_is_refused(physical: Physical) -> None:
     archive = {"archive_mode": "on", "archive_command": physical.server.settings["archive_command"] + " || true"}
-    with PrivatePostgres(settings=archive) as stranger:
+    with PrivatePostgres(settings=archive, own_cluster=True) as stranger:
         answer = physical.back_up(**stranger.login_arguments)
     assert answer["failed"]
     assert "is of another server" in answer["reason"]

@@ -2,18 +2,18 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """SIGKILL at every line of a restore's journal, and at any other moment: production is untouched or exchanged, and the
-next run completes. STEWARD_KILLS says at how many moments (`make faults`: 20).
+next run completes.
 """
 
 from __future__ import annotations
 
-import os
 import random
 import signal
 import subprocess
 import time
 
 import pytest
+from support.kills import KILLS
 from support.postgres import wait_for
 from support.restore_subject import FirstTime, Line, killed, roll_back, run
 from support.restores import LIVE_ROWS, SAVED_ROWS, Restores
@@ -23,7 +23,6 @@ from ansible_collections.steward.maintenance.plugins.module_utils._postgres.rest
 
 pytest_plugins = ("support.restores_fixtures",)
 
-KILLS = int(os.environ.get("STEWARD_KILLS", "5"))
 SHOPS = "SELECT oid::bigint, datallowconn FROM pg_database WHERE datname = 'shop'"
 
 OURS = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'steward.maintenance:restore%'"

@@ -161,7 +161,7 @@ def test_everything_survives(server, backups, tmp_path, how):
     proved = backups.verify(identity_file=str(key.path))
     assert not proved["failed"], proved
     directories = {entry["name"]: entry["directory"] for entry in backups.manifest()["databases"]}
-    with PrivatePostgres(server.bin_dir) as other:
+    with PrivatePostgres(server.bin_dir, own_cluster=True) as other:
         databases = databases_of(server)
         expected = {database: (schema(server, database), contents_of(server, database)) for database in databases}
 

@@ -120,7 +120,7 @@ def assert_from_primary(answer, backups, why):
 
 
 def test_another_server_is_no_standby(server, backups):
-    with PrivatePostgres(server.bin_dir) as stranger:
+    with PrivatePostgres(server.bin_dir, own_cluster=True) as stranger:
         place = {"host": "127.0.0.1", "port": stranger.port}
         answer = backups.back_up(databases=["one"], standby=place)
     assert_from_primary(answer, backups, "is no standby")

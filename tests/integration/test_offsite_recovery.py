@@ -166,7 +166,7 @@ def test_a_fresh_host_recovers(
         assert not copied.fetch(fresh.path)["changed"]
         proved = fresh.verify(force=True)
         assert not proved["failed"], proved
-        with PrivatePostgres(server.bin_dir) as other:
+        with PrivatePostgres(server.bin_dir, own_cluster=True) as other:
             restore_by_hand(other, fresh.sets()[0], "shop", tmp_path)
             assert other.run_sql("SELECT count(*) FROM t", "shop") == [(20000,)]
 

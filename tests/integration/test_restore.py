@@ -306,7 +306,7 @@ def test_a_copied_mark_counts_for_nothing(restores: Restores) -> None:
 @pytest.mark.parametrize("missing", ["app", "former"])
 def test_roles_are_created_when_asked_for(saved: Backups, missing: str) -> None:
     """On another server that has none of them: roles, passwords, comments and memberships come from the globals."""
-    with PrivatePostgres(saved.server.bin_dir) as other:
+    with PrivatePostgres(saved.server.bin_dir, own_cluster=True) as other:
         for name in {"app", "reader", "former"} - {missing}:
             other.run_sql(f"CREATE ROLE {name}")
         arguments = {
