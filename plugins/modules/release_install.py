@@ -8,11 +8,11 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: release_install
 version_added: 0.2.0
-short_description: Install a release of an application beside the one in use, from its locks, and prove that it is what was tested
+short_description: Install a release beside the one in use, from its locks, and prove that it is what was tested
 description:
-  - Makes a directory C(releases/<id>) in O(directory) from one commit or one archive, installs what it depends on from
-    its locks and from nothing else, runs its tests, and reads back from the disk what is installed. Only then does it
-    get its name. Nothing that runs is touched; see M(steward.maintenance.release_switch).
+  - Makes a directory C(releases/<id>) in the O(directory) of an application from one commit or one archive, installs
+    what it depends on from its locks and from nothing else, runs its tests, and reads back from the disk what is
+    installed. Only then does it get its name. Nothing that runs is touched; see M(steward.maintenance.release_switch).
   - With O(stage_before), the records of the stage before must say that this very release is in use there and was seen
     well. Commit, locks and the contents of all packages are compared, and the first difference stops it before the
     release has its name.
@@ -55,8 +55,8 @@ options:
       - What has dependencies, each a dictionary. Paths are those in the release.
       - C(kind) is C(pip), C(npm) or C(command). C(path) is its directory, the top of the release by default.
       - C(pip) makes the virtual environment C(environment) (C(.venv)) and installs C(lock) (C(requirements.txt)), by
-        hashes where it has them (C(--require-hashes)), else exactly its lines (C(--no-deps)), each of which must pin one
-        version. C(pip check) must have nothing to say.
+        hashes where it has them (C(--require-hashes)), else exactly its lines (C(--no-deps)). Each of them must pin one
+        version, and C(pip check) must have nothing to say.
       - C(npm) runs C(npm ci) by C(package-lock.json), without packages for development unless C(development) is true.
       - C(command) runs C(command), a list of words, and needs C(lock), and C(environment) or C(modules) (true), so that
         what it installed can be seen.
@@ -223,8 +223,8 @@ evidence:
     package_count: 2
 differences:
   description:
-    - Packages that are other than in the release in use, with C(ecosystem), C(package), C(before) and C(after) (lists of
-      versions). The same version on both sides is one whose contents are others.
+    - Packages that are other than in the release in use, with C(ecosystem), C(package), and the lists of versions
+      C(before) and C(after). The same version on both sides is one whose contents are others.
   returned: always
   type: list
   elements: dict

@@ -10,11 +10,12 @@ module: release_switch
 version_added: 0.2.0
 short_description: Switch an application to an installed release, prove that it is well, or have the one of before back
 description:
-  - Looks whether the release on the disk is still what M(steward.maintenance.release_install) installed, and whether the
-    application is well now. One that was broken before is told apart, and is not touched unless O(accept_broken).
+  - Looks whether the release on the disk is still what M(steward.maintenance.release_install) installed, and whether
+    the application is well now. One that was broken before is told apart, and is not touched unless O(accept_broken).
   - Then the link C(current) in O(directory) leads to the release, by one rename, and the application is restarted. The
-    restart counts when every unit or process is another one than before. It counts as well when it answers as it should,
-    says that it is this release (O(version_url)), passes O(tests), and is still the same process and well after O(settle).
+    restart counts when every unit or process is another one than before. The application counts as well when it
+    answers as it should, says that it is this release (O(version_url)), passes O(tests), and after O(settle) is still
+    the same process and well.
   - When any of that fails, the link leads back, the application is restarted again, and the release of before must be
     seen well in the same way. The task fails, and says whether that succeeded.
   - Every step is in a journal. Killed at any moment, the next run brings to its end what was begun, or takes it back.
@@ -51,7 +52,8 @@ options:
     elements: list
     default: []
   pid_files:
-    description: Files with the numbers of the processes that O(restart_commands) start. Each must be another process then.
+    description:
+      - Files with the numbers of the processes that O(restart_commands) start. Each must be another process afterwards.
     type: list
     elements: path
     default: []

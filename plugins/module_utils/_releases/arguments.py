@@ -129,7 +129,7 @@ def _directory(params: t.Mapping[str, t.Any]) -> str:
     given = params["directory"]
     if not os.path.isabs(given) or os.path.normpath(given) == "/":
         raise InputError(f"directory is {given!r}: write the absolute path of the application's own directory")
-    return os.path.normpath(given)
+    return str(os.path.normpath(given))
 
 
 def _state_dir(params: t.Mapping[str, t.Any]) -> str:
@@ -164,7 +164,7 @@ def _part(number: int, given: t.Any) -> Part:
     if not isinstance(given, dict):
         raise InputError(f"{where} is {given!r}: write a dictionary with kind and path")
     refuse_unknown(f"{where}: unknown key %s", given, _PART_KEYS)
-    kind = given.get("kind")
+    kind = str(given.get("kind"))
     refuse_unknown(f"{where}: kind %s", [kind], KINDS)
     path = _inside(where, "path", given.get("path") or ".")
     usual_lock = {PIP: "requirements.txt", NPM_CI: PACKAGE_LOCK, COMMAND: ""}[kind]
@@ -181,7 +181,9 @@ def _part(number: int, given: t.Any) -> Part:
         raise InputError(f"{where}: command belongs to the kind {COMMAND!r}, which needs one; this is {kind!r}")
     modules = _flag(where, given, "modules", kind == NPM_CI)
     if kind == COMMAND and not (lock and (environment or modules)):
-        raise InputError(f"{where}: name lock, and environment or modules, or nobody can see what the command installed")
+        raise InputError(
+            f"{where}: name lock, and environment or modules, or nobody can see what the command installed"
+        )
     return Part(kind, path, lock, environment, modules, _flag(where, given, "development", False), command)
 
 

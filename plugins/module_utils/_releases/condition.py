@@ -36,7 +36,9 @@ def condition_of(place: Place, release: str) -> Condition:
         digests = parts.lock_digests(known, root)
         changed = digests != found["locks"]
         other = inventory.digest_of(packages) != found["contents_sha256"]
-        named = [str(one["package"]) for one in inventory.difference(inventory.packages_from(found["packages"]), packages)]
+        named = [
+            str(one["package"]) for one in inventory.difference(inventory.packages_from(found["packages"]), packages)
+        ]
     except (ReleaseError, OSError) as exc:
         return Condition(found, (), str(exc))
     except (KeyError, TypeError) as exc:

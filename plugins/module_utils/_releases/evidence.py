@@ -108,7 +108,13 @@ class Tested:
         if key in here and tested.get(key) != here[key]:
             was, now = set(tested.get("packages") or ()), set(here.get("packages") or ())
             differ = sorted(was ^ now)[:3] if was and now else []
-            named = f" ({', '.join(differ)})" if differ else " (the same versions with other contents)" if was == now else ""
+            named = (
+                f" ({', '.join(differ)})"
+                if differ
+                else " (the same versions with other contents)"
+                if was == now
+                else ""
+            )
             return f"the packages, by the digest {_short(tested.get(key))} there, {_short(here[key])} here{named}"
         return ""
 
@@ -127,7 +133,9 @@ class Tested:
             raise NotTested("failed", f"{host} in {self.stage} has no record of a release of {application}")
         last = told[-1]
         if last["verdict"] in BAD_VERDICTS:
-            raise NotTested("failed", f"the last release of {application} on {host} in {self.stage} ended {last['verdict']}")
+            raise NotTested(
+                "failed", f"the last release of {application} on {host} in {self.stage} ended {last['verdict']}"
+            )
         evidence = t.cast("dict[str, t.Any]", _item(last, application)["after"])
         if evidence.get("release") != release:
             has = evidence.get("release") or "none"

@@ -23,6 +23,7 @@ from .._core.result import Finding, Result, ok_or_findings
 from . import condition, evidence, inventory, parts
 from .evidence import NotTested, Tested
 from .inventory import Package
+from .parts import Part, Tools
 from .place import DESCRIPTION, Described, Place, ReleaseError, make_directory, remove_tree
 from .programs import must, run
 from .sources import Source
@@ -38,8 +39,8 @@ class Settings:
     application: str
     directory: str
     source: Source
-    parts: tuple[parts.Part, ...]
-    tools: parts.Tools
+    parts: tuple[Part, ...]
+    tools: Tools
     build: tuple[Argv, ...]
     tests: tuple[Argv, ...]
     tests_timeout: float
@@ -134,7 +135,9 @@ class _Write(_Part):
         make_directory(work.scratch)
         work.settings.source.write(root, work.own)
         if os.path.lexists(os.path.join(root, DESCRIPTION)):
-            raise ReleaseError(f"it has a file {DESCRIPTION} of its own, which is where we write down what a release is")
+            raise ReleaseError(
+                f"it has a file {DESCRIPTION} of its own, which is where we write down what a release is"
+            )
         # The locks first: what is not what was tested need not be installed.
         work.wanted["locks"] = parts.lock_digests(work.settings.parts, root)
         _refuse_other(work, work.wanted)
@@ -160,7 +163,11 @@ class _Prove(_Part):
         if parts.lock_digests(settings.parts, work.root) != work.wanted["locks"]:
             raise ReleaseError("a lock is not what it was before the installation")
         work.packages = parts.installed_in(settings.parts, work.root)
-        about = {**work.wanted, "parts": [part.to_dict() for part in settings.parts], "installed": write_time(utc_now())}
+        about = {
+            **work.wanted,
+            "parts": [part.to_dict() for part in settings.parts],
+            "installed": write_time(utc_now()),
+        }
         work.found = evidence.described(about, work.packages)
         _refuse_other(work, evidence.evidence_of(work.found))
         # Tests of code that is not what was tested would prove nothing, so they come last.
@@ -195,7 +202,9 @@ def _refuse_other(work: _Work, here: t.Mapping[str, t.Any]) -> None:
 def _environment(work: _Work) -> dict[str, str]:
     """Programs of the release are found first."""
     places = [os.path.join(work.root, part.environment, "bin") for part in work.settings.parts if part.environment]
-    places += [os.path.join(work.root, part.path, "node_modules", ".bin") for part in work.settings.parts if part.modules]
+    places += [
+        os.path.join(work.root, part.path, "node_modules", ".bin") for part in work.settings.parts if part.modules
+    ]
     return {"PATH": os.pathsep.join([*places, os.environ.get("PATH", os.defpath)]), "TMPDIR": work.scratch}
 
 

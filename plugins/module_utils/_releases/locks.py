@@ -56,7 +56,9 @@ def read_requirements(path: str, told: str, place: str) -> Requirements:
     found, hashes = [], []
     for raw in text.splitlines():
         line = re.sub(r"(^|\s)#.*", "", raw).strip()
-        if not line or (line.startswith("-") and not re.match(r"(-r|-c|-e|--requirement|--constraint|--editable)\b", line)):
+        if not line or (
+            line.startswith("-") and not re.match(r"(-r|-c|-e|--requirement|--constraint|--editable)\b", line)
+        ):
             continue
         bare, _hash, _rest = line.partition("--hash=")
         pinned = _PINNED.fullmatch(bare.strip())

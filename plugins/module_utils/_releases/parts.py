@@ -96,7 +96,9 @@ class Part:
         words += ["--no-update-notifier", "--cache", os.path.join(scratch, "npm-cache")]
         words += [f"--ignore-scripts={'false' if tools.run_scripts else 'true'}"]
         words += ["--include=dev"] if self.development else ["--omit=dev"]
-        must(words, os.path.join(root, self.path), tools.timeout, f"{self.lock} cannot be installed", {"TMPDIR": scratch})
+        must(
+            words, os.path.join(root, self.path), tools.timeout, f"{self.lock} cannot be installed", {"TMPDIR": scratch}
+        )
 
     def relocate(self, root: str, final: str) -> None:
         """Have its programs name the Python that will be theirs."""

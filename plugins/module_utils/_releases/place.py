@@ -171,7 +171,9 @@ class Place:
             why = "is no symbolic link: move what it is away" if foreign else f"cannot be read: {exc.strerror}"
             raise ReleaseError(f"{path} {why}") from None
         if head != _RELEASES or not is_name(release):
-            raise ReleaseError(f"{path} leads to {os.path.join(head, release)}, which is no release: move the link away")
+            raise ReleaseError(
+                f"{path} leads to {os.path.join(head, release)}, which is no release: move the link away"
+            )
         return release
 
     def _moment(self, release: str) -> str:

@@ -18,6 +18,7 @@ import signal
 import time
 import typing as t
 
+from .._core.application import run_command
 from .._core.durations import format_duration
 from .place import ReleaseError
 from .programs import must, run
@@ -56,9 +57,14 @@ class Service:
         :raises ReleaseError: naming what was not started anew, and why.
         """
         if self.units:
-            must(["systemctl", "restart", "--", *self.units], "/", self.timeout, f"{', '.join(self.units)} not restarted")
+            must(
+                ["systemctl", "restart", "--", *self.units], "/", self.timeout, f"{', '.join(self.units)} not restarted"
+            )
         for argv in self.commands:
-            must(argv, "/", self.timeout, "the application was not restarted")
+            # What it starts lives on, so it is not run like the programs that make a release.
+            status, said = run_command(argv, self.timeout)
+            if status:
+                raise ReleaseError(f"{argv[0]} does not restart the application: status {status}: {said or 'no word'}")
         deadline = time.monotonic() + self.timeout
         while True:
             now = self.starts()

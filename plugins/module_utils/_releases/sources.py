@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import hashlib
 import os
 import re
@@ -165,7 +166,7 @@ def _opened(path: str) -> t.Iterator[t.Iterator[_Member]]:
 def _of_tar(tar: tarfile.TarFile) -> t.Iterator[_Member]:
     for member in tar:
         kind = "file" if member.isfile() else "directory" if member.isdir() else "link" if member.issym() else ""
-        yield _Member(member.name, kind, member.mode, member.linkname, lambda one=member: tar.extractfile(one))
+        yield _Member(member.name, kind, member.mode, member.linkname, functools.partial(tar.extractfile, member))
 
 
 def _of_zip(zipped: zipfile.ZipFile) -> t.Iterator[_Member]:
@@ -173,7 +174,7 @@ def _of_zip(zipped: zipfile.ZipFile) -> t.Iterator[_Member]:
         mode = member.external_attr >> 16
         link = zipped.read(member).decode() if stat.S_ISLNK(mode) else ""
         kind = "link" if link else "directory" if member.is_dir() else "file"
-        yield _Member(member.filename, kind, mode or 0o644, link, lambda one=member: zipped.open(one))
+        yield _Member(member.filename, kind, mode or 0o644, link, functools.partial(zipped.open, member))
 
 
 def _write_member(member: _Member, target: str, strip: int) -> int:

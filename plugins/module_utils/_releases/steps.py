@@ -97,13 +97,17 @@ class Change:
             raise ReleaseError(problem)
         if release == self.release:
             for argv in settings.tests:
-                must(argv, self.place.path_of(release), settings.tests_timeout, "the tests of the running release failed")
+                must(
+                    argv, self.place.path_of(release), settings.tests_timeout, "the tests of the running release failed"
+                )
         if settings.settle:
             time.sleep(settings.settle)
         now = settings.service.starts()
         for name, start in self.started.items():
             if now.get(name) != start:
-                raise ReleaseError(f"{name} {'was started again' if name in now else 'ended'} by itself after the restart")
+                raise ReleaseError(
+                    f"{name} {'was started again' if name in now else 'ended'} by itself after the restart"
+                )
         problem = settings.health.problem()
         if problem:
             raise ReleaseError(f"it was well at first, and then {problem}")

@@ -20,6 +20,8 @@ from .place import Place, ReleaseError
 from .service import users_of
 from .steps import RETURNED, SWITCHED, Change, Outcome, Settings
 
+_PATIENCE_BEFORE = 3
+
 
 class _Refused(Exception):
     """Nothing was touched; the verdict and why."""
@@ -171,7 +173,11 @@ class _Run:
             return ""
         starts = self._settings.service.starts()
         missing = [name for name in self._settings.service.names if name not in starts]
-        return f"{missing[0]} does not run" if missing else self._settings.health.problem()
+        if missing:
+            return f"{missing[0]} does not run"
+        health = self._settings.health
+        # One answer that was lost is no reason to call it broken.
+        return dataclasses.replace(health, timeout=min(health.timeout, _PATIENCE_BEFORE)).wait()
 
     def _refuse_broken(self) -> None:
         self._outcome.broken_before = self._broken()
