@@ -12,7 +12,8 @@ short_description: Take servers out of the traffic of a load balancer, proved by
 description:
   - V(drained) lets servers get no new requests, and waits until none of them has a connection or a waiting request at
     any of the balancers. It is refused, before anything is changed, when fewer than O(min_ready) other servers of a
-    pool are up and get requests. These are looked at again afterwards; if they went down meanwhile, all is put back.
+    pool are up and get requests, unless the servers are down themselves. The others are looked at again afterwards, and
+    if they went down meanwhile, all is put back.
   - V(returned) sets the servers as they were before they were drained, and waits until the balancer finds them up. A
     server that somebody else had taken out before stays out, and is told.
   - A balancer that cannot be asked, or gives no whole answer, gives V(unknown). A server that nobody checks is not

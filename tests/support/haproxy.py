@@ -38,7 +38,7 @@ frontend front
 backend shop
     balance roundrobin
     option httpchk GET /health
-    default-server check inter 100ms rise 2 fall 2
+    default-server check inter 200ms rise 2 fall 2
 {servers}
 backend blind
     server one 127.0.0.1:{port}
@@ -101,7 +101,7 @@ class HAProxy:
 class Load:
     """Clients that ask all the time, each request over a connection of its own; use it as a context manager."""
 
-    def __init__(self, port: int, clients: int = 4, pause: float = 0.01) -> None:
+    def __init__(self, port: int, clients: int = 2, pause: float = 0.08) -> None:
         self._port = port
         self._pause = pause
         self._over = threading.Event()

@@ -7,8 +7,8 @@
     python released_application.py stop DIRECTORY
     python releases/ID/app.py PORT                             (a copy of this file)
 
-The server answers `/health` with 200 unless its release has a file `broken` or its host has a file `sick`, `/version`
-with its release, and anything else with the versions of the packages of its release. It ends after five minutes.
+The server answers `/health` with 200 unless its release has a file `broken` or its host has a file `sick` (or the file
+`broken_on` in its release names the directory of its host), `/version` with its release, and anything else with the versions of the packages of its release. It ends after five minutes.
 """
 
 from __future__ import annotations
@@ -62,7 +62,10 @@ def versions() -> dict[str, str]:
 def application(environ: dict[str, t.Any], start_response: t.Callable[..., t.Any]) -> list[bytes]:
     path, status = environ["PATH_INFO"], "200 OK"
     if path == "/health":
-        ill = (_HERE / "broken").exists() or (_HERE.parent.parent / "sick").exists()
+        host = _HERE.parent.parent
+        ill = (_HERE / "broken").exists() or (host / "sick").exists()
+        with contextlib.suppress(FileNotFoundError):
+            ill = ill or host.name in (_HERE / "broken_on").read_text().split()
         status, said = ("500 Internal Server Error", "ill") if ill else (status, "well")
     elif path == "/version":
         said = _HERE.name

@@ -56,15 +56,15 @@ class Project:
         )
         return done.stdout.strip()
 
-    def commit(self, jinja2: str = "3.1.0", qs: str = "6.0.0", tests: int = 0, broken: bool = False) -> str:
-        """A commit with packages in these versions; its whole id."""
+    def commit(self, jinja2: str = "3.1.0", qs: str = "6.0.0", tests: int = 0, **more: t.Any) -> str:
+        """A commit with packages in these versions; its whole id. `more`: broken, or the hosts it is broken_on."""
         shutil.copyfile(APPLICATION, self.path / "app.py")
         (self.path / "run_tests.py").write_text(TESTS)
         (self.path / "tests.json").write_text(str(tests))
-        if broken:
-            (self.path / "broken").write_text("")
-        else:
-            (self.path / "broken").unlink(missing_ok=True)
+        for name in ("broken", "broken_on"):
+            (self.path / name).unlink(missing_ok=True)
+            if more.get(name):
+                (self.path / name).write_text(str(more[name]))
         if self.registries:
             markupsafe = "2.0" if jinja2 == "3.1.0" else "2.1"
             pinned = {"jinja2": jinja2, "markupsafe": markupsafe}

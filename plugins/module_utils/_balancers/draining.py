@@ -145,7 +145,9 @@ class _Run:
 
     def _drain(self, before: t.Sequence[Standing], check_mode: bool, stack: contextlib.ExitStack) -> Result:
         waiting = [place for place, standing in zip(self._places, before) if standing.is_admitted]
-        self._refuse_too_few()
+        # What gets no requests anyhow takes nothing away.
+        if any(standing.is_admitted and standing.is_up is not False for standing in before):
+            self._refuse_too_few()
         self._tell(before, "drain")
         self._outcome.changed = bool(waiting)
         if check_mode:
@@ -159,7 +161,8 @@ class _Run:
                     changed.append((balancer, member))
                     balancer.drain(member)
             # The others may have gone down meanwhile.
-            self._refuse_too_few()
+            if changed and any(standing.is_up is not False for standing in before):
+                self._refuse_too_few()
             # Nobody else has to wait while this one waits for its connections to end.
             stack.close()
             self._wait_until_idle()
@@ -193,7 +196,8 @@ class _Run:
                 told = ", ".join(f"{name}: {one.told}" for name, one in sorted(others.items())) or "there are no others"
                 blind = sorted(name for name, one in others.items() if one.is_admitted and one.is_up is None)
                 why = f"; nobody looks whether {', '.join(blind)} is well" if blind else ""
-                return f"{len(ready)} other servers of {pool} are up at {balancer.name}, and {wanted} must be ({told}){why}"
+                found = f"{len(ready)} other servers of {pool} are up at {balancer.name}"
+                return f"{found}, and {wanted} must be ({told}){why}"
         return ""
 
     def _wait_until_idle(self) -> None:

@@ -77,8 +77,8 @@ class HAProxy:
     def _standing(self, row: t.Mapping[str, str], admin: int) -> Standing:
         status = row["status"]
         settings = _MAINT if admin & _FORCED_MAINTENANCE else _DRAINED if admin & _FORCED_DRAIN else _READY
-        # Of a server that is drained or in maintenance the status says that, and nothing of how it is. With a count behind
-        # it ("UP 1/3") its checks fail, or have not been good often enough yet.
+        # Of a server that is drained or in maintenance the status says that, and nothing of how it is. With a count
+        # behind it ("UP 1/3") its checks fail, or have not been good often enough yet.
         up = None if status == _UNCHECKED else status == "UP"
         admitted = not admin & (_MAINTENANCE | _DRAIN) and int(row["weight"] or 0) > 0
         return Standing(settings, admitted, up, int(row["scur"] or 0) + int(row["qcur"] or 0), status)
