@@ -8,7 +8,8 @@
     python releases/ID/app.py PORT                             (a copy of this file)
 
 The server answers `/health` with 200 unless its release has a file `broken` or its host has a file `sick` (or the file
-`broken_on` in its release names the directory of its host), `/version` with its release, and anything else with the versions of the packages of its release. It ends after five minutes.
+`broken_on` in its release names the directory of its host), `/version` with its release, and anything else with the
+versions of the packages of its release. It ends after five minutes.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from .._core.health import HEALTH_ARGUMENTS, health_from
 from .._core.records import default_path
 from .._core.suggest import InputError, refuse_unknown
 from . import installing, steps
-from .evidence import Tested
+from .evidence import StageBefore
 from .inventory import CONTENTS, VERSIONS
 from .parts import COMMAND, KINDS, NPM_CI, PACKAGE_LOCK, PIP, Part, Tools
 from .place import is_name
@@ -201,7 +201,7 @@ def _inside(where: str, key: str, path: str) -> str:
     return found
 
 
-def _tested(params: t.Mapping[str, t.Any]) -> Tested | None:
+def _tested(params: t.Mapping[str, t.Any]) -> StageBefore | None:
     given = params["stage_before"]
     if not given:
         if params["soak"]:
@@ -212,7 +212,7 @@ def _tested(params: t.Mapping[str, t.Any]) -> Tested | None:
         if not isinstance(given.get(key), kind):
             raise InputError(f"stage_before: {key} is {given.get(key)!r}: it must be a {kind.__name__}")
     soak = _duration(params, "soak") if params["soak"] else 0
-    return Tested(given["stage"], given["hosts"], given["answers"], params["compare"], soak)
+    return StageBefore(given["stage"], given["hosts"], given["answers"], params["compare"], soak)
 
 
 def _service(params: t.Mapping[str, t.Any]) -> Service:

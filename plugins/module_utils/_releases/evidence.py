@@ -55,7 +55,7 @@ def evidence_of(found: Described) -> dict[str, t.Any]:
     return {**kept, "package_count": len(listed), "packages": names}
 
 
-class Tested:
+class StageBefore:
     """What the hosts of the stage before say.
 
     :param stage: its name.

@@ -21,7 +21,7 @@ from .._core.journal import Journal, JournalError, Step, StepFailed
 from .._core.masking import mask_secrets
 from .._core.result import Finding, Result, ok_or_findings
 from . import condition, evidence, inventory, parts
-from .evidence import NotTested, Tested
+from .evidence import NotTested, StageBefore
 from .inventory import Package
 from .parts import Part, Tools
 from .place import DESCRIPTION, Described, Place, ReleaseError, make_directory, remove_tree
@@ -44,7 +44,7 @@ class Settings:
     build: tuple[Argv, ...]
     tests: tuple[Argv, ...]
     tests_timeout: float
-    tested: Tested | None
+    tested: StageBefore | None
     require_tests: bool
     state_dir: str
 
