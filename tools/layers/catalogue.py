@@ -19,7 +19,8 @@ _TELLING = ("--color=no", "--durations=15")
 _PYTEST = ("python", "-m", "pytest", "-p", "no:cacheprovider", *_TELLING)
 #: The logic that is sent to managed hosts, whose Python may be older than the controller's.
 _HOST_DOMAINS = (
-    *("backup", "certificates", "configuration", "files", "logs", "packages", "patching", "postgres", "s3", "secrets"),
+    *("backup", "balancers", "certificates", "configuration", "files", "logs", "packages", "patching", "postgres"),
+    *("releases", "s3", "secrets"),
 )
 _HOST_UNITS = (
     "tests/unit/core",
@@ -74,6 +75,7 @@ def layers() -> list[Layer]:
     host = (
         *(system.GIT, system.POSTGRES, system.PGBACKREST, system.AGE, system.ZSTD),
         *(system.JOURNAL, system.PROMTOOL, system.CHROMIUM, system.NGINX, system.NPM, system.PEBBLE),
+        *(system.HAPROXY, system.TRACING, system.LUA),
         *(system.PGBOUNCER, system.CARES, system.EVENT, *system.GPG),
     )
     boxes = tuple(system.containers())

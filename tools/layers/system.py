@@ -50,6 +50,10 @@ JOURNAL = Need("systemd-journal-remote", "/lib/systemd/systemd-journal-remote")
 PROMTOOL = Need("prometheus", "promtool")
 NGINX = Need("nginx", "nginx")
 PEBBLE = Need("pebble", "pebble")
+#: The package with the program alone, without a unit. HAProxy is linked with its libraries and two more.
+HAPROXY = Need("haproxy", "haproxy")
+TRACING = Need("libopentracing-c-wrapper0", "/usr/lib/*/libopentracing-c-wrapper.so.0")
+LUA = Need("liblua5.3-0", "/usr/lib/*/liblua5.3.so.0")
 NPM = Need("npm", "npm")
 PGBOUNCER = Need("pgbouncer", "pgbouncer")
 #: What the unpacked PgBouncer is linked with.
@@ -66,6 +70,7 @@ UNPACKED = {
     NGINX: (("nginx",), "usr/sbin/nginx"),
     PEBBLE: (("pebble",), "usr/bin/pebble"),
     PGBOUNCER: (("pgbouncer",), "usr/sbin/pgbouncer"),
+    HAPROXY: (("haproxy",), "usr/sbin/haproxy"),
 }
 
 

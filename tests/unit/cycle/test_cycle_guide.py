@@ -48,6 +48,10 @@ AVAILABLE = {
     "secrets.api",
     "secrets.jwt",
     "security.patches",
+    "release.development",
+    "release.staging",
+    "release.production",
+    "release.return",
 }
 
 
