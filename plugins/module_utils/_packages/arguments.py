@@ -36,7 +36,7 @@ PACKAGES_ARGUMENTS: dict[str, t.Any] = {
     "requirements": {
         "type": "list",
         "elements": "str",
-        "default": ["requirements*.txt", "requirements/*.txt"],
+        "default": ["*requirements*.txt", "requirements/*.txt"],
     },
     "environments": {"type": "list", "elements": "str", "default": [".venv", "venv", "env"]},
     "own_packages": {"type": "list", "elements": "str", "default": []},

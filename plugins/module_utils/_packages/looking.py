@@ -175,7 +175,7 @@ def _join(settings: Settings, seen: Seen, http: Http) -> None:
     if settings.service == "osv":
         for group, one in seen.looks.items():
             if group[0] == PYPI:
-                _cross_check(one, service)
+                _cross_check(one, service, settings.canaries[PYPI])
     found = {
         advisory.ids: advisory for one in seen.looks.values() for known in one.found.values() for advisory in known
     }
@@ -187,16 +187,16 @@ def _join(settings: Settings, seen: Seen, http: Http) -> None:
                 _miss_severity(one, pair, advisories, seen.unjoined)
 
 
-def _cross_check(one: Look, service: osv.Osv) -> None:
+def _cross_check(one: Look, service: osv.Osv, canary: Pair) -> None:
     """Advisories that pip-audit left out are added; where that cannot be known, the look was not whole."""
     pairs = sorted(one.found)
     try:
-        known = service.cross_check(pairs) if pairs else {}
+        known = service.cross_check(pairs, canary) if pairs else {}
     except NoAnswer as exc:
         for pair in pairs:
             one.missed.setdefault(pair, f"OSV does not confirm what pip-audit found: {exc}")
         return
-    for pair, names in (known or {}).items():
+    for pair, names in known.items():
         told = {name for advisory in one.found[pair] for name in advisory.ids}
         one.found[pair] += [Advisory((name,)) for name in names if name not in told]
 
@@ -228,11 +228,10 @@ def _miss_severity(one: Look, pair: Pair, advisories: list[Advisory], unjoined: 
 
 def _judge_ages(settings: Settings, seen: Seen, now: datetime.datetime, http: Http) -> None:
     for group, one in seen.looks.items():
-        told = ""
         stamp = settings.stamps.get(group[0])
-        if stamp:
-            told = judge_stamp(http, stamp, settings.max_age, now)
-        elif group[0] == PYPI and settings.service == "osv" and settings.max_age and one.found:
+        told = judge_stamp(http, stamp, settings.max_age, now) if stamp else ""
+        # A mirror may be new, and the cache before it old.
+        if not told and group[0] == PYPI and settings.service == "osv" and settings.max_age and one.found:
             age = age_of_osv(http, settings.osv_url or osv.PUBLIC, settings.canaries[PYPI])
             told = judge_age("the advisories of OSV", age, settings.max_age)
         if told:
