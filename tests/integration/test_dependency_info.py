@@ -320,14 +320,21 @@ def test_locks_of_pnpm_and_yarn_are_audited_by_npm(tmp_path: pathlib.Path, kind:
     assert (express["package"], express["wanted"], express["latest"]) == ("express", "4.1.0", "5.0.0")
 
 
-def test_more_advisories_than_a_page_holds_are_all_found(tmp_path: pathlib.Path) -> None:
-    """pip-audit takes the first page for the whole."""
+@pytest.mark.parametrize("fault", ["", "404"])
+def test_more_advisories_than_a_page_holds_are_all_found(tmp_path: pathlib.Path, fault: str) -> None:
+    """pip-audit takes the first page for the whole. Not every mirror has the question for many packages at once."""
     catalogue = vulnerable()
+    # What GitHub withdrew as a duplicate goes on under another name.
+    duplicate = advisory("GHSA-dupl-icat-eeee", "jinja2", ["2.0"], severity="LOW", withdrawn="2026-02-01T00:00:00Z")
+    catalogue["advisories"].insert(0, duplicate)
+    next(one for one in catalogue["advisories"] if one["id"] == "PYSEC-2026-1")["aliases"].append(duplicate["id"])
     with Registries(catalogue) as registries:
         registries.page_size = 1
+        registries.faults["batch"] = fault
         write_requirements(tmp_path / "shop", catalogue, {"jinja2": "2.0"}, registries)
         answer = audit_here(tmp_path, tmp_path / "shop", osv_url=registries.osv_url, ecosystems=["pypi"], updates=False)
-    assert {one["id"] for one in answer["vulnerabilities"]} == {"CVE-2026-1", "PYSEC-2026-2"}
+    told = {one["id"]: one["severity"] for one in answer["vulnerabilities"]}
+    assert told == {"CVE-2026-1": "critical", "PYSEC-2026-2": "unknown"}
 
 
 def test_one_project_that_cannot_be_looked_at_does_not_hide_the_others(tmp_path: pathlib.Path) -> None:
