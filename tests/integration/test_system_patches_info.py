@@ -12,6 +12,8 @@ import pytest
 from support.apt import SECURITY, Archive, Package
 from support.patching import FIX, INSTALLED, Site, holding, ids, states
 
+from ansible_collections.steward.maintenance.plugins.module_utils._patching import lists, programs
+
 pytestmark = pytest.mark.apt
 pytest_plugins = ("support.patching_fixtures",)
 
@@ -152,7 +154,11 @@ def test_old_lists_are_not_trusted_source_by_source(site: Site) -> None:
 def test_what_would_stop_an_upgrade_is_told(site: Site) -> None:
     site.populate(Package("alpha", "1.0"), Package("broken", "1.0"))
     site.security.publish(Package("alpha", FIX))
-    assert "lock-held" not in ids(site.look("preflight"))
+    ready = site.look("preflight")
+    assert "lock-held" not in ids(ready)
+    assert ready["summary"] == "an upgrade could begin"
+    with holding(site.system.root / "var/lib/dpkg/lock-frontend"):
+        assert site.look("preflight")["summary"] == "no upgrade could begin"
     status = site.system.root / "var/lib/dpkg/status"
     whole = status.read_text()
     status.write_text(
@@ -179,3 +185,38 @@ def test_a_reboot_is_told_with_its_reason(site: Site) -> None:
     assert "for libc6, linux-base" in answer["reboot"]["reasons"][0]
     with open("/proc/sys/kernel/random/boot_id", encoding="utf-8") as file:
         assert answer["reboot"]["boot_id"] == file.read().strip()
+
+
+@pytest.mark.parametrize(
+    ("script", "reason"),
+    [
+        ("echo 'NEEDRESTART-VER: 3.6'; echo 'NEEDRESTART-SVC: old.service'", ""),
+        ("echo 'Can not load configuration' >&2; exit 1", "needrestart gave no report: Can not load configuration"),
+        ("exit 0", "needrestart gave no report: it said nothing"),
+    ],
+)
+def test_needrestart_that_says_nothing_is_no_all_clear(site: Site, script: str, reason: str) -> None:
+    programs_here = site.directory / "bin"
+    programs_here.mkdir()
+    (programs_here / "needrestart").write_text(f"#!/bin/sh\n{script}\n")
+    (programs_here / "needrestart").chmod(0o755)
+    site.system.environment["PATH"] = f"{programs_here}:{site.system.environment['PATH']}"
+    answer = site.look("services")
+    assert ("old.service" in [one["subject"] for one in answer["findings"]]) is (not reason)
+    if reason:
+        assert answer["verdict"] == "unknown"
+    assert reason in answer["reason"]
+
+
+def test_lists_that_were_fetched_aside_are_read_once(site: Site) -> None:
+    """Every simulation would read them again, for seconds each."""
+    site.populate(Package("alpha", "1.0"))
+    with site.apt() as apt, programs.open_directory() as place:
+        apart, known = lists.fetch_aside(apt, place, 60)
+        assert not known.problem
+        apart.call("apt-get", "--simulate", "upgrade")
+        cache = os.stat(os.path.join(place, "pkgcache.bin"))
+        apart.call("apt-get", "--simulate", "upgrade")
+        again = os.stat(os.path.join(place, "pkgcache.bin"))
+        assert (again.st_ino, again.st_mtime_ns) == (cache.st_ino, cache.st_mtime_ns)
+        assert not (site.system.root / "var/cache/apt/pkgcache.bin").exists()

@@ -51,6 +51,11 @@ def series(ecosystem: str, key: t.Any) -> tuple[int, int]:
     return _numbers(ecosystem, key)[:2]
 
 
+def minor_series(ecosystem: str, key: t.Any) -> tuple[int, int, int]:
+    """Epoch, major and minor number: some projects mend several of these at once."""
+    return _numbers(ecosystem, key)[:3]
+
+
 def _numbers(ecosystem: str, key: t.Any) -> tuple[int, int, int, int]:
     epoch, release = (key[0], key[1]) if ecosystem == PYPI else (0, key[:3])
     major, minor, patch = (*release, 0, 0)[:3]

@@ -17,17 +17,18 @@ import typing as t
 
 _VECTOR = re.compile(r"CVSS:4\.0(?P<metrics>(?:/[A-Z]+:[A-Za-z]+)+)/?")
 #: From the worst value to the mildest. Those of the system behind can be worse than "high": safety of people.
-_VALUES = {
-    **{"AV": "NALP", "AC": "LH", "AT": "NP", "PR": "NLH", "UI": "NPA"},
-    **{"VC": "HLN", "VI": "HLN", "VA": "HLN", "SC": "SHLN", "SI": "SHLN", "SA": "SHLN"},
-    **{"E": "APU", "CR": "HML", "IR": "HML", "AR": "HML"},
-}
+_VALUES = dict(
+    metric.split(":")
+    for metric in (
+        "AV:NALP AC:LH AT:NP PR:NLH UI:NPA VC:HLN VI:HLN VA:HLN SC:SHLN SI:SHLN SA:SHLN E:APU CR:HML IR:HML AR:HML"
+    ).split()
+)
 _BASE = ("AV", "AC", "AT", "PR", "UI", "VC", "VI", "VA", "SC", "SI", "SA")
 #: What is not told counts as the worst.
 _DEFAULTS = {"E": "A", "CR": "H", "IR": "H", "AR": "H"}
 
-#: By the first three digits: the scores for the fourth, fifth and sixth, counted up. A third digit of 2 goes with a sixth
-#: of 1 alone.
+#: By the first three digits: the scores for the fourth, fifth and sixth, counted up. A third digit of 2 goes with a
+#: sixth of 1 alone.
 _SCORES = {
     "000": "10 9.9 9.8 9.5 9.5 9.2 10 9.6 9.3 8.7 9.1 8.1 9.3 9 8.9 8 8.1 6.8",
     "001": "9.8 9.5 9.5 9.2 9 8.4 9.3 9.2 8.9 8.1 8.1 6.5 8.8 8 7.8 7 6.9 4.8",

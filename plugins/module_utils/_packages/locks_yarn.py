@@ -71,7 +71,9 @@ def _targets(
         return [target]
     if name in chosen:
         return [node.key for node in source.named(name)]
-    raise SourceError(f"{source.file} lacks {name} {wanted}, which others in it need: it was cut off, or merged by hand")
+    raise SourceError(
+        f"{source.file} lacks {name} {wanted}, which others in it need: it was cut off, or merged by hand"
+    )
 
 
 def _real(name: str, wanted: str) -> str:

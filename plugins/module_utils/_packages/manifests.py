@@ -48,15 +48,17 @@ def untold(project: Project, pyproject: Table) -> list[str]:
     # That these lack something is a finding: they are compared with the manifest themselves.
     if lacking and sources and not any(source.file in ("uv.lock", "poetry.lock") for source in sources):
         more = "" if len(lacking) <= _TOLD else f" and {len(lacking) - _TOLD} more"
-        return [f"pyproject.toml asks for {', '.join(lacking[:_TOLD])}{more}, and neither a lock nor an environment tells "
-                "the version"]  # fmt: skip
+        told = f"pyproject.toml asks for {', '.join(lacking[:_TOLD])}{more}"
+        return [f"{told}, and neither a lock nor an environment tells the version"]
     if sources:
         return []
     if manifest_requirements(pyproject):
         return ["pyproject.toml asks for packages, and there is neither a lock nor an environment"]
     dynamic = _table(pyproject, "project").get("dynamic")
     if isinstance(dynamic, list) and "dependencies" in dynamic:
-        return ["pyproject.toml says that its dependencies are dynamic, and neither a lock nor an environment tells them"]
+        return [
+            "pyproject.toml says that its dependencies are dynamic, and neither a lock nor an environment tells them"
+        ]
     for name in ("setup.py", "setup.cfg"):
         if _is_there(project.path, name) and (name == "setup.py" or _asks(os.path.join(project.path, name))):
             return [f"{name} may ask for packages, and neither a lock nor an environment tells which"]

@@ -193,7 +193,8 @@ def named(names: t.Sequence[str]) -> str:
 
 
 def _preflight(apt: Apt, plan: Plan, outcome: Outcome, notes: _Notes) -> None:
-    for holder in preflight.lock_holders(apt):
+    holders = preflight.lock_holders(apt)
+    for holder in holders:
         message = f"{holder.told()}: no upgrade can begin"
         notes.findings.append(Finding("lock-held", _MEDIUM, holder.path, message, holder.pid))
     broken = dpkg.interrupted(apt, plan.packages)
@@ -206,7 +207,8 @@ def _preflight(apt: Apt, plan: Plan, outcome: Outcome, notes: _Notes) -> None:
     outcome.space = [{"path": one.path, "needed_bytes": one.needed, "free_bytes": one.free} for one in needs]
     notes.findings += [space_finding(one) for one in needs if one.is_short]
     notes.findings += clock_findings()
-    notes.told.append("an upgrade could begin" if not (broken or any(one.is_short for one in needs)) else "not ready")
+    is_ready = not (holders or broken or audit or any(one.is_short for one in needs))
+    notes.told.append("an upgrade could begin" if is_ready else "no upgrade could begin")
 
 
 def space_finding(need: preflight.Need) -> Finding:
@@ -235,6 +237,8 @@ def _host(apt: Apt, checks: t.Collection[str], outcome: Outcome, notes: _Notes) 
             some = named([f"{pid} ({why})" for pid, why in seen.blind.items()])
             hint = "" if os.geteuid() == 0 else ": run as root"
             notes.unknown.append(f"what these processes run could not be looked at: {some}{hint}")
+        if seen.problem:
+            notes.unknown.append(seen.problem)
         for unit, processes in seen.units.items():
             message = "; ".join(replaced.told(one) for one in processes[:3]) or "needrestart wants it restarted"
             notes.findings.append(Finding("service-uses-replaced-files", _MEDIUM, unit, message, len(processes)))

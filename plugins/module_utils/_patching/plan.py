@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import fnmatch
+import re
 import typing as t
 
 from . import archives, simulation, versions
@@ -20,6 +21,8 @@ SECURITY, ALL = "security", "all"
 LEAVE, UPGRADE = "leave", "upgrade"
 #: Whose scripts restart database servers. The client library has no server to restart.
 _POSTGRES = "postgresql*"
+#: The servers of one major version. A new one comes by the metapackage, and makes a cluster of its own.
+_POSTGRES_MAJOR = re.compile(r"postgresql-\d+")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,6 +110,8 @@ def make_plan(apt: Apt, policy: Policy) -> Plan:
     held = {one.change.name: one.why for one in left}
 
     def forbidden(name: str) -> str:
+        if name not in packages and _POSTGRES_MAJOR.fullmatch(name):
+            return "a new major version of PostgreSQL, which is a migration"
         return held.get(name, "") or policy.refuses(name)[0] or ("held" if _is_held(packages, name) else "")
 
     found = simulation.possible(apt, {name: change.new for name, change in wanted.items()}, forbidden)
@@ -116,6 +121,17 @@ def make_plan(apt: Apt, policy: Policy) -> Plan:
         # What has to come along: a library of the same source, most often.
         changes.setdefault(name, _as_change(name, old, new, tables.get(name), policy))
     return Plan(packages, tables, changes, dict(sorted(found.simulation.new.items())), left)
+
+
+def unexplained(apt: Apt, plan: Plan, policy: Policy) -> list[str]:
+    """Security fixes that apt itself would install, by its own simulation, and that were not told as left.
+
+    The plan is ours: what it does not see, it would not see afterwards either.
+    """
+    told = {one.change.name for one in plan.left}
+    upgraded = simulation.everything(apt).upgraded
+    tables = archives.tables(apt, [name for name in upgraded if name in plan.packages and name not in told])
+    return sorted(name for name, table in tables.items() if table.security(policy.rules))
 
 
 def _is_held(packages: t.Mapping[str, Installed], name: str) -> bool:

@@ -72,6 +72,14 @@ def upgrade(apt: Apt) -> Simulation:
     return read(apt.call("apt-get", "--simulate", "-y", "upgrade", "--with-new-pkgs").out, apt.architecture)
 
 
+def everything(apt: Apt) -> Simulation:
+    """What apt would do of everything, whatever it has to remove for it.
+
+    :raises PatchingError: when apt cannot say.
+    """
+    return read(apt.call("apt-get", "--simulate", "-y", "dist-upgrade").out, apt.architecture)
+
+
 def install(apt: Apt, wanted: t.Mapping[str, str]) -> Simulation:
     """What installing these very versions would do. That apt refuses is an answer, told in `problem`."""
     words = [f"{name}={version}" for name, version in sorted(wanted.items())]

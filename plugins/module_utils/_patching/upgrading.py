@@ -17,7 +17,7 @@ from .._core.clock import utc_now, write_time
 from .._core.journal import Journal, JournalError, StepFailed
 from .._core.result import Finding, Result, ok_or_findings
 from . import configuration, dpkg, lists, looking, preflight, previous, steps
-from .plan import SECURITY, Plan, Policy, make_plan
+from .plan import SECURITY, Plan, Policy, make_plan, unexplained
 from .programs import Apt, PatchingError, open_directory
 
 UPGRADED, RETURNED = "upgraded", "returned"
@@ -269,6 +269,7 @@ class _Run:
         changed = self._outcome.changes
         self._figures.update(looking.plan_figures(plan), upgraded=sum(bool(one["before"]) for one in changed))
         still = plan.security if self._settings.policy.upgrade == SECURITY else sorted(plan.changes)
+        still = still or unexplained(self._apt, plan, self._settings.policy)
         if audit or still:
             reason = f"dpkg --audit says: {audit[:500]}" if audit else ""
             reason = reason or f"apt's simulation would still upgrade {looking.named(still)}"

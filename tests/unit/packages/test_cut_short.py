@@ -65,8 +65,18 @@ def test_a_file_that_is_older_than_what_it_was_compiled_from(tmp_path: pathlib.P
 
 # -- locks of npm and Yarn -------------------------------------------------------------------------------------------
 
-MANIFEST = {"name": "shop", "dependencies": {"a": "^1"}, "optionalDependencies": {"o": "1"}, "peerDependencies": {"p": "1"}}
-A = {"version": "1.0.0", "dependencies": {"b": "^1"}, "optionalDependencies": {"o": "1"}, "peerDependencies": {"p": "1"}}
+MANIFEST = {
+    "name": "shop",
+    "dependencies": {"a": "^1"},
+    "optionalDependencies": {"o": "1"},
+    "peerDependencies": {"p": "1"},
+}
+A = {
+    "version": "1.0.0",
+    "dependencies": {"b": "^1"},
+    "optionalDependencies": {"o": "1"},
+    "peerDependencies": {"p": "1"},
+}
 
 
 @pytest.mark.parametrize(
@@ -95,9 +105,15 @@ def test_what_npm_installed_may_leave_out_what_was_not_wanted(tmp_path: pathlib.
 
 
 YARN = '# yarn lockfile v1\n\na@^1:\n  version "1.0.0"\n  dependencies:\n    b "^1"\n'
-BERRY = '__metadata:\n  version: 8\n\n"a@npm:^1":\n  version: 1.0.0\n  resolution: "a@npm:1.0.0"\n' + (
-    '  dependencies:\n    b: "npm:^1"\n'
-)
+BERRY = """__metadata:
+  version: 8
+
+"a@npm:^1":
+  version: 1.0.0
+  resolution: "a@npm:1.0.0"
+  dependencies:
+    b: "npm:^1"
+"""
 
 
 @pytest.mark.parametrize(

@@ -150,7 +150,9 @@ def test_a_lock_of_uv_that_was_cut_off_between_two_packages(tmp_path: pathlib.Pa
 def test_a_lock_of_poetry_that_lacks_a_package(tmp_path: pathlib.Path) -> None:
     text = POETRY.replace('name = "jinja2"', 'name = "another"')
     project = read(tmp_path, **{"pyproject.toml": POETRY_PROJECT, "poetry.lock": text})
-    assert project.all_problems() == ["poetry.lock: it lacks Jinja2, which flask needs: it was cut off, or merged by hand"]
+    assert project.all_problems() == [
+        "poetry.lock: it lacks Jinja2, which flask needs: it was cut off, or merged by hand"
+    ]
     # With a marker it may be left out.
     text = text.replace('Jinja2 = ">=3.0"', 'Jinja2 = {version = ">=3.0", markers = "sys_platform == 0"}')
     assert not read(tmp_path, **{"poetry.lock": text}).all_problems()
