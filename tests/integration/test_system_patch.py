@@ -6,11 +6,12 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import pathlib
 import typing as t
 
 import pytest
-from support.apt import Package
+from support.apt import Package, architecture
 from support.patching import BROKEN, FIX, INSTALLED, Site, ids, states
 from support.plays import Play
 
@@ -65,8 +66,43 @@ def test_security_fixes_alone_are_foretold_installed_and_proved(site: Site) -> N
     assert "+colour=green" in file["diff"]
     assert "hunter2" not in str(answer)
 
+    kept = {path.name: json.loads(path.read_text()) for path in pathlib.Path(answer["evidence"]).iterdir()}
+    assert set(kept) == {"sbom-before.json", "sbom-after.json", "difference.json", "upgrade.json"}
+    url = "pkg:deb/debian/alpha@{}?arch=" + architecture()
+    bills = [{one["purl"] for one in kept[f"sbom-{when}.json"]["components"]} for when in ("before", "after")]
+    assert url.format("1.0") in bills[0] - bills[1]
+    assert url.format("1.0%2Bdeb12u1") in bills[1] - bills[0]
+    assert len(bills[0]) == len(bills[1]) == len(INSTALLED)
+    assert kept["difference.json"] == answer["changes"]
+    assert kept["upgrade.json"]["programs"]["apt-get"].startswith("apt ")
+    assert kept["upgrade.json"]["verdict"] == "findings"
+    assert pathlib.Path(answer["evidence"]).stat().st_mode & 0o77 == 0
+
     again = site.patch()
     assert (again["changed"], again["changes"], again["verdict"]) == (False, [], "findings")
+    assert again["evidence"] == ""
+
+
+def test_somebody_may_answer_for_what_is_left(site: Site) -> None:
+    """For a while: what nothing fits, or was allowed until yesterday, is told."""
+    site.populate()
+    site.system.run("apt-mark", "hold", "held")
+    site.security.publish(Package("held", FIX), Package("postgresql-15", "15.2"))
+    entry = {"reason": "tested on Monday", "owner": "Jane Doe", "scope": {"ecosystem": "system"}}
+    accepted = [{**entry, "id": "held", "until": "2199-01-01"}, {**entry, "id": "plain=9", "until": "2199-01-01"}]
+    accepted.append({**entry, "id": "postgresql-15=15.2", "until": "2026-01-01"})
+    accepted.append({**entry, "id": "CVE-2026-1", "until": "2199-01-01", "scope": {}})
+    again = site.patch(accepted=accepted)
+    assert (again["changed"], again["verdict"]) == (False, "findings")
+    assert {one["subject"]: one["id"] for one in again["findings"]} == {
+        "postgresql-15": "security-left",
+        "postgresql-15=15.2 (ecosystem system)": "accept-expired",
+        "plain=9 (ecosystem system)": "accept-unused",
+    }
+    assert (again["figures"]["left_security"], again["figures"]["accepted"]) == (2, 1)
+    looked = site.look("packages", upgrade="security", accepted=accepted)
+    assert {one["name"]: one["accepted_until"] for one in looked["packages"]}["held"] == "2199-01-01"
+    assert [one["id"] for one in looked["findings"]].count("security-left") == 1
 
 
 def test_all_brings_new_dependencies_and_takes_the_packages_configuration_when_told(site: Site) -> None:

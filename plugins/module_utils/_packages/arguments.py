@@ -13,11 +13,11 @@ import os
 import sys
 import typing as t
 
+from .._core.accepted import Entry, read_accepted
 from .._core.durations import parse_duration
 from .._core.records import default_path
 from .._core.suggest import InputError, refuse_unknown
 from . import pep440, semver
-from .accept import Entry, read_accepted
 from .changes import ECOSYSTEMS, NPM, PYPI
 from .discover import Places
 from .lanes import Lane, read_lanes

@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import typing as t
 
+from .._core import accepted
 from . import pep440, semver
 
-PYPI, NPM, SYSTEM = "pypi", "npm", "system"
+PYPI, NPM = accepted.PYPI, accepted.NPM
+
 ECOSYSTEMS = (PYPI, NPM)
 
 #: From least to most demanding. Below 1.0 a minor release may break what a major one may above.

@@ -18,10 +18,10 @@ import typing as t
 _VECTOR = re.compile(r"CVSS:4\.0(?P<metrics>(?:/[A-Z]+:[A-Za-z]+)+)/?")
 #: From the worst value to the mildest. Those of the system behind can be worse than "high": safety of people.
 _VALUES = dict(
-    metric.split(":")
-    for metric in (
-        "AV:NALP AC:LH AT:NP PR:NLH UI:NPA VC:HLN VI:HLN VA:HLN SC:SHLN SI:SHLN SA:SHLN E:APU CR:HML IR:HML AR:HML"
-    ).split()
+    re.findall(
+        r"(\w+):(\w+)",
+        "AV:NALP AC:LH AT:NP PR:NLH UI:NPA VC:HLN VI:HLN VA:HLN SC:SHLN SI:SHLN SA:SHLN E:APU CR:HML IR:HML AR:HML",
+    )
 )
 _BASE = ("AV", "AC", "AT", "PR", "UI", "VC", "VI", "VA", "SC", "SI", "SA")
 #: What is not told counts as the worst.

@@ -12,9 +12,10 @@ import dataclasses
 import datetime
 import typing as t
 
+from .._core import accepted as accept
 from .._core.clock import write_time
 from .._core.result import Finding
-from . import accept, changes, lanes, semver
+from . import changes, lanes, semver
 from .arguments import Settings
 from .changes import NPM
 from .looking import Seen, askable, group_of

@@ -19,10 +19,11 @@ import time
 import typing as t
 import urllib.parse
 
+from .._core import evidence
 from .._core.clock import write_time
 from .._core.locks import Busy, left_in, own_place
 from .._core.result import Finding, Result
-from . import evidence, lanes, notes, planning, sbom, work
+from . import lanes, notes, planning, sbom, work
 from .changes import NPM, PYPI
 from .discover import read_project
 from .index import Index, IndexUnknown, pip_settings

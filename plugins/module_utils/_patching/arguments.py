@@ -12,6 +12,7 @@ import os
 import re
 import typing as t
 
+from .._core.accepted import SYSTEM, read_accepted
 from .._core.durations import parse_duration
 from .._core.records import default_path
 from .._core.suggest import InputError
@@ -23,6 +24,8 @@ from .upgrading import ALWAYS, KEEP, NEVER, OWN, REQUIRE, RETURN, RETURNED, STAY
 POLICY_ARGUMENTS: dict[str, dict[str, t.Any]] = {
     "exclude": {"type": "list", "elements": "str", "default": []},
     "postgresql": {"type": "str", "choices": [LEAVE, UPGRADE], "default": LEAVE},
+    "accepted": {"type": "list", "elements": "dict", "default": []},
+    "host": {"type": "str", "default": ""},
     "security_origins": {"type": "list", "elements": "dict", "default": list(archives.SECURITY_ORIGINS)},
     "codename": {"type": "str", "default": ""},
     "refresh": {"type": "bool", "default": True},
@@ -114,7 +117,10 @@ def policy_from(params: t.Mapping[str, t.Any]) -> Policy:
     if codename and not _CODENAME.fullmatch(codename):
         raise InputError(f"codename is {codename!r}: write that of the release, like bookworm")
     rules = archives.security_rules(params["security_origins"], codename)
-    return Policy(params["upgrade"], rules, tuple(params["exclude"]), params["postgresql"])
+    # One list for all ecosystems: what is not said to be of the system is for the audit of dependencies.
+    entries = tuple(one for one in read_accepted(params["accepted"]) if one.scope.get("ecosystem") == SYSTEM)
+    host = params["host"] or os.uname().nodename
+    return Policy(params["upgrade"], rules, tuple(params["exclude"]), params["postgresql"], entries, host)
 
 
 def _values(rule: t.Any) -> t.Iterable[t.Any]:

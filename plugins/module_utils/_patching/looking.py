@@ -13,9 +13,11 @@ import dataclasses
 import os
 import typing as t
 
+from .._core import accepted
+from .._core.clock import utc_now
 from .._core.result import Finding, Result
 from . import configuration, dpkg, lists, preflight, previous, reboot, replaced
-from .plan import Left, Plan, Policy, make_plan
+from .plan import Left, Plan, Policy, answered, make_plan
 from .programs import Apt, PatchingError, open_directory
 
 PACKAGES, PREFLIGHT, SERVICES, REBOOT = "packages", "preflight", "services", "reboot"
@@ -116,7 +118,7 @@ def _warning(text: str) -> Finding:
 
 def _packages(apt: Apt, plan: Plan, settings: Settings, outcome: Outcome, notes: _Notes) -> None:
     ways = ways_of(apt, plan, settings.kept)
-    outcome.packages = told_packages(plan, ways)
+    outcome.packages = told_packages(plan, ways, settings.policy)
     outcome.new_packages = [{"name": name, "version": version} for name, version in plan.new.items()]
     outcome.configuration = [dataclasses.asdict(one) for one in configuration.changed(apt, plan.changes)]
     others = sorted(set(plan.changes) - set(plan.security))
@@ -127,9 +129,9 @@ def _packages(apt: Apt, plan: Plan, settings: Settings, outcome: Outcome, notes:
     if others:
         message = f"newer versions wait for {named(others)}"
         notes.findings.append(Finding("upgrades-waiting", "info", "packages", message, len(others)))
-    notes.findings += left_findings(plan.left)
+    notes.findings += left_findings(plan.left, settings.policy, not notes.unknown)
     notes.findings += way_findings(ways)
-    notes.figures.update(plan_figures(plan))
+    notes.figures.update(plan_figures(plan, settings.policy))
     left = len(plan.left_security)
     notes.told.append(
         f"{len(plan.packages)} packages: {len(plan.security)} security fixes and {len(others)} other upgrades wait,"
@@ -142,7 +144,7 @@ def ways_of(apt: Apt, plan: Plan, kept: str) -> dict[str, previous.Way]:
     return previous.ways_back(apt, changed, plan.tables, kept)
 
 
-def told_packages(plan: Plan, ways: t.Mapping[str, previous.Way]) -> list[dict[str, t.Any]]:
+def told_packages(plan: Plan, ways: t.Mapping[str, previous.Way], policy: Policy) -> list[dict[str, t.Any]]:
     """Each package that has a newer version: what it would become, or why it is left."""
     entries = [(change, "ready", "") for change in plan.changes.values()]
     entries += [(one.change, one.why, one.reason) for one in plan.left]
@@ -151,20 +153,28 @@ def told_packages(plan: Plan, ways: t.Mapping[str, previous.Way]) -> list[dict[s
         way = ways[change.name].where if change.name in ways else ""
         about = {"security": change.is_security, "origins": list(change.origins), "way_back": way}
         found.append({"name": change.name, "installed": change.old, "version": change.new, **about})
-        found[-1].update({"state": state, "reason": reason})
+        holding = answered(policy, change, utc_now().date())[0] if state != "ready" and change.is_security else None
+        until = str(holding.until) if holding else ""
+        found[-1].update({"state": state, "reason": reason, "accepted_until": until})
     return found
 
 
-def left_findings(left: t.Iterable[Left]) -> list[Finding]:
+def left_findings(left: t.Iterable[Left], policy: Policy, was_whole: bool) -> list[Finding]:
+    """:param was_whole: whether all lists can be trusted; if not, nobody knows which accepted ones are of use."""
     found = []
+    today = utc_now().date()
     for one in left:
         change = one.change
+        holding, expired = answered(policy, change, today) if change.is_security else (None, None)
+        if holding:
+            continue
         what = "security fix" if change.is_security else "newer version"
         severity = _HIGH if change.is_security else _LEFT_SEVERITY.get(one.why, _LOW)
         id_ = "security-left" if change.is_security else "upgrade-left"
         message = f"its {what} {change.new} is not installed ({one.why}): {one.reason}"
+        message += f"; it was accepted until {expired.until}" if expired else ""
         found.append(Finding(id_, severity, change.name, message, change.old, change.new))
-    return found
+    return found + accepted.judge_entries(policy.accepted, today, (accepted.SYSTEM,), policy.host, was_whole)
 
 
 def way_findings(ways: t.Mapping[str, previous.Way]) -> list[Finding]:
@@ -176,7 +186,8 @@ def way_findings(ways: t.Mapping[str, previous.Way]) -> list[Finding]:
     return [Finding("way-back-missing", _LOW, "packages", message, len(lost), 0, action)]
 
 
-def plan_figures(plan: Plan) -> dict[str, float]:
+def plan_figures(plan: Plan, policy: Policy) -> dict[str, float]:
+    today = utc_now().date()
     return {
         "packages": len(plan.packages),
         "upgrades": len(plan.changes),
@@ -184,6 +195,7 @@ def plan_figures(plan: Plan) -> dict[str, float]:
         "new_packages": len(plan.new),
         "left": len(plan.left),
         "left_security": len(plan.left_security),
+        "accepted": sum(answered(policy, one.change, today)[0] is not None for one in plan.left_security),
     }
 
 

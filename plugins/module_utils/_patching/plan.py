@@ -9,10 +9,12 @@ Note that this module util is PRIVATE to the collection. It can have breaking ch
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import fnmatch
 import re
 import typing as t
 
+from .._core import accepted
 from . import archives, simulation, versions
 from .dpkg import Installed, installed
 from .programs import Apt
@@ -27,12 +29,14 @@ _POSTGRES_MAJOR = re.compile(r"postgresql-\d+")
 
 @dataclasses.dataclass(frozen=True)
 class Policy:
-    """What is wanted. `rules`: which archives hold security fixes."""
+    """What is wanted. `rules`: which archives hold security fixes. `accepted`: which of them somebody answers for."""
 
     upgrade: str
     rules: t.Sequence[t.Mapping[str, str]]
     exclude: tuple[str, ...] = ()
     postgresql: str = LEAVE
+    accepted: tuple[accepted.Entry, ...] = ()
+    host: str = ""
 
     def refuses(self, name: str) -> tuple[str, str]:
         """Why a package is not to be touched, as a word and as a reason; both empty when it may be."""
@@ -54,6 +58,18 @@ class Change:
     new: str
     is_security: bool
     origins: tuple[str, ...]
+
+
+def answered(
+    policy: Policy, change: Change, today: datetime.date
+) -> tuple[accepted.Entry | None, accepted.Entry | None]:
+    """The entry by which a security fix may be left today, and one that allowed it until it expired.
+
+    apt's lists have no names of vulnerabilities, so an entry names the package, or the package and the version.
+    """
+    ids = (change.name, f"{change.name}={change.new}")
+    subject = accepted.Subject(ids, accepted.SYSTEM, change.name, "", policy.host)
+    return accepted.acceptance(policy.accepted, subject, today)
 
 
 @dataclasses.dataclass(frozen=True)

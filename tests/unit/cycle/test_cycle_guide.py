@@ -48,6 +48,9 @@ AVAILABLE = {
     "secrets.api",
     "secrets.jwt",
     "security.patches",
+    "security.dependencies",
+    "dependencies.update",
+    "dependencies.security",
 }
 
 
