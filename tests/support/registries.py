@@ -340,6 +340,10 @@ def _osv_record(one: Table) -> Table:
             }
         ],
     }
+    for name, fixes in one.get("also", {}).items():
+        events = [{"introduced": "0"}, *({"fixed": version} for version in fixes)]
+        package = {"name": name, "ecosystem": one["ecosystem"]}
+        record["affected"].append({"package": package, "ranges": [{"type": "SEMVER", "events": events}]})
     if one.get("severity"):
         record["database_specific"] = {"severity": one["severity"].upper()}
     if one.get("vector"):

@@ -8,6 +8,7 @@ Note that this module util is PRIVATE to the collection. It can have breaking ch
 
 from __future__ import annotations
 
+import collections
 import importlib
 import os
 import re
@@ -127,8 +128,18 @@ def read_uv(project: str, file: str, pyproject: Table) -> Source:
                 source.direct.setdefault(node.key, asked.get(node.name, ""))
     if not roots:
         source.problems.append("it does not say which package is the project itself")
+    # Where uv has them from, and not where pip would look: names of one's own are nothing for a public index.
+    source.indexes = _indexes(_table(package, "source").get("registry") for package in packages)
     _compare(source, asked)
     return source
+
+
+def _indexes(urls: t.Iterable[t.Any]) -> tuple[str, ...]:
+    """The addresses among them, the one of most packages first."""
+    counted = collections.Counter(
+        url for url in urls if isinstance(url, str) and url.startswith(("http://", "https://"))
+    )
+    return tuple(url for url, _count in counted.most_common())
 
 
 def _uv_wants(package: Table, with_groups: bool) -> list[Table]:
@@ -168,6 +179,8 @@ def read_poetry(project: str, file: str, pyproject: Table) -> Source:
             # With a marker, or for an extra, it may be left out.
             if not others and isinstance(told, str):
                 source.problems.append(_lacking(wanted, node.name))
+    legacy = [_table(package, "source") for package in packages]
+    source.indexes = ("", *_indexes(one.get("url") for one in legacy if one.get("type") == "legacy"))
     asked = manifest_requirements(pyproject)
     for name, specifier in asked.items():
         for node in source.named(name):

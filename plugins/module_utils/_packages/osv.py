@@ -31,16 +31,21 @@ _NOT_OFFERED = (404, 405, 501)
 _WORDS = {"low": "low", "moderate": "medium", "medium": "medium", "high": "high", "critical": "critical"}
 
 
+Query = t.Dict[str, t.Any]
+#: As OSV calls the ecosystems.
+_PYTHON, NODE = "PyPI", "npm"
+
+
 @dataclasses.dataclass(frozen=True)
 class Known:
-    """What is known of one advisory."""
+    """What is known of one advisory. `fixes`: by the name of the package, for one may be about several."""
 
     severity: str
     aliases: tuple[str, ...]
     published: str
     withdrawn: bool = False
     title: str = ""
-    fixes: tuple[str, ...] = ()
+    fixes: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
 
 class Osv:
@@ -52,8 +57,8 @@ class Osv:
         self._url = query_url or PUBLIC
         self._base = self._url.rsplit("/", 1)[0]
 
-    def cross_check(self, pairs: t.Sequence[Pair], canary: Pair) -> dict[Pair, list[str]]:
-        """The names of all advisories of Python packages, page by page.
+    def names(self, pairs: t.Collection[Pair], canary: Pair, ecosystem: str = _PYTHON) -> dict[Pair, list[str]]:
+        """The names of all advisories of packages of one ecosystem, page by page.
 
         pip-audit takes the first page of an answer for the whole, and leaves out records that it cannot read.
 
@@ -62,15 +67,16 @@ class Osv:
         asked = list(dict.fromkeys([*pairs, canary]))
         found: dict[Pair, list[str]] = {pair: [] for pair in asked}
         waiting: list[tuple[Pair, str]] = [(pair, "") for pair in asked]
-        ask = self._batch
+        ask: t.Callable[[list[Query]], list[dict[str, t.Any]] | None] = self._batch
         for _page in range(_MOST_PAGES):
             following: list[tuple[Pair, str]] = []
             for start in range(0, len(waiting), _MOST_QUERIES):
                 part = waiting[start : start + _MOST_QUERIES]
-                results = ask(part)
+                queries = [_query(pair, token, ecosystem) for pair, token in part]
+                results = ask(queries)
                 if results is None:
                     ask = self._one_by_one
-                    results = self._one_by_one(part)
+                    results = self._one_by_one(queries)
                 for (pair, _token), result in zip(part, results):
                     found[pair] += _names_in(result)
                     if result.get("next_page_token"):
@@ -82,9 +88,9 @@ class Osv:
             waiting = following
         raise NoAnswer(f"OSV has more than {_MOST_PAGES} pages of advisories of one package")
 
-    def _batch(self, part: list[tuple[Pair, str]]) -> list[dict[str, t.Any]] | None:
+    def _batch(self, queries: list[Query]) -> list[dict[str, t.Any]] | None:
         """The answers of one question for all; None where the service has no such question."""
-        answer = self._http.ask(f"{self._base}/querybatch", {"queries": [_query(*one) for one in part]})
+        answer = self._http.ask(f"{self._base}/querybatch", {"queries": queries})
         if answer.status in _NOT_OFFERED:
             return None
         if answer.status != 200:
@@ -93,17 +99,17 @@ class Osv:
         results = told.get("results") if isinstance(told, dict) else None
         if (
             not isinstance(results, list)
-            or len(results) != len(part)
+            or len(results) != len(queries)
             or not all(isinstance(one, dict) for one in results)
         ):
             raise NoAnswer("OSV answered other questions than were asked")
         return results
 
-    def _one_by_one(self, part: list[tuple[Pair, str]]) -> list[dict[str, t.Any]]:
+    def _one_by_one(self, queries: list[Query]) -> list[dict[str, t.Any]]:
         with concurrent.futures.ThreadPoolExecutor(self._jobs) as pool:
-            return list(pool.map(lambda one: self._single(_query(*one)), part))
+            return list(pool.map(self._single, queries))
 
-    def _single(self, query: dict[str, t.Any]) -> dict[str, t.Any]:
+    def _single(self, query: Query) -> dict[str, t.Any]:
         told = self._http.found(self._url, query).json()
         if not isinstance(told, dict):
             raise NoAnswer("OSV gave an answer that is no list of advisories")
@@ -169,8 +175,8 @@ class Osv:
         return record
 
 
-def _query(pair: Pair, token: str) -> dict[str, t.Any]:
-    query: dict[str, t.Any] = {"package": {"name": pair[0], "ecosystem": "PyPI"}, "version": pair[1]}
+def _query(pair: Pair, token: str, ecosystem: str) -> Query:
+    query: Query = {"package": {"name": pair[0], "ecosystem": ecosystem}, "version": pair[1]}
     return {**query, "page_token": token} if token else query
 
 
@@ -192,21 +198,27 @@ def _with(advisory: Advisory, known: Known) -> Advisory:
         severity=max(advisory.severity, known.severity, key=_ORDER.index),
         published=known.published,
         title=advisory.title or known.title[:_MOST_TITLE],
-        fixes=advisory.fixes if advisory.title or advisory.fixes is None else known.fixes,
+        fixes_of=() if advisory.title or advisory.fixes is None else known.fixes,
     )
 
 
 def _read(record: dict[str, t.Any]) -> Known:
-    fixes = []
+    fixes: dict[str, list[str]] = {}
     for affected in record.get("affected") or []:
-        for one in affected.get("ranges") or [] if isinstance(affected, dict) else []:
+        if not isinstance(affected, dict):
+            continue
+        package = affected.get("package")
+        name = str(package.get("name") or "") if isinstance(package, dict) else ""
+        for one in affected.get("ranges") or []:
             if isinstance(one, dict) and one.get("type") in ("ECOSYSTEM", "SEMVER"):
-                fixes += [str(event["fixed"]) for event in one.get("events") or [] if "fixed" in event]
+                events = [str(event["fixed"]) for event in one.get("events") or [] if "fixed" in event]
+                fixes.setdefault(name, []).extend(events)
+    by_package = tuple((name, tuple(versions)) for name, versions in fixes.items())
     aliases = [str(alias) for alias in (record["id"], *(record.get("aliases") or []))]
     title = " ".join(str(record.get("summary") or record.get("details") or "").split())
     is_withdrawn = bool(record.get("withdrawn"))
     return Known(
-        severity_of(record), tuple(aliases), str(record.get("published") or ""), is_withdrawn, title, tuple(fixes)
+        severity_of(record), tuple(aliases), str(record.get("published") or ""), is_withdrawn, title, by_package
     )
 
 

@@ -80,6 +80,7 @@ dev = [{ name = "pytest" }]
 def test_a_lock_of_uv(tmp_path: pathlib.Path) -> None:
     source = only(read(tmp_path, **{"pyproject.toml": PYPROJECT, "uv.lock": UV}))
     assert source.language == "3.9"
+    assert source.indexes == ("https://index.example.org/simple",)
     assert source.direct["flask==2.0.1"] == ">=2,<3"
     assert source.paths({"jinja2==3.0"}, 3) == [["flask 2.0.1", "jinja2 3.0"]]
     assert source.paths({"jinja2==2.0"}, 3) == []
