@@ -68,6 +68,14 @@ options:
         V(unknown). Each source counts for itself.
     type: str
     default: 24h
+  max_release_age:
+    description:
+      - An archive for security fixes that was last published longer ago than this is not trusted, and the verdict is
+        V(unknown). Its mirror stands still, or its release is not maintained any more; both look as if nothing waited.
+        Empty for archives that are published rarely on purpose. A host without any archive for security fixes is
+        V(unknown), too.
+    type: str
+    default: 30d
   timeout:
     description: How long one program that looks or fetches lists may take.
     type: str

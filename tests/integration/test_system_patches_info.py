@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import time
 import typing as t
 
 import pytest
@@ -107,6 +108,7 @@ FAULTS: dict[str, t.Callable[[Site], t.Any]] = {
     "refused": lambda site: site.system.source("security", "http://127.0.0.1:1/security", SECURITY[1]),
     "expired": lambda site: site.security.publish(at=1e9, valid_until="Sun, 10 Sep 2001 00:00:00 GMT"),
     "from the future": lambda site: site.security.publish(at=4e9),
+    "no archive for security": lambda site: (site.system.root / "etc/apt/sources.list.d/security.list").unlink(),
     "unsigned": _unsigned,
     "tampered with": _tampered,
     "line that cannot be read": lambda site: (site.system.root / "etc/apt/sources.list").write_text("deb nonsense\n"),
@@ -127,6 +129,25 @@ def test_a_source_that_failed_is_never_clean(site: Site) -> None:
         answer = site.look("packages")
         told[name] = (answer["verdict"], answer["failed"], bool(answer["reason"]))
     assert told == dict.fromkeys(FAULTS, ("unknown", True, True))
+
+
+def test_a_host_that_would_never_see_a_fix_is_not_clean(site: Site) -> None:
+    """Its archive for security fixes stopped, or it has none: in both cases nothing ever waits."""
+    site.populate(Package("alpha", "1.0"))
+    site.security.publish(at=time.time() - 31 * 86400)
+    stopped = site.look("packages")
+    assert stopped["verdict"] == "unknown"
+    assert "it was published 31 d" in stopped["reason"]
+    assert stopped["coverage"] == {"looked": 1, "of": 2}
+    # Some are published rarely on purpose.
+    assert site.look("packages", max_release_age="")["verdict"] == "ok"
+    (site.system.root / "etc/apt/sources.list.d/security.list").unlink()
+    site.main.publish(Package("alpha", "1.1"))
+    for policy in ("security", "all"):
+        answer = site.patch(upgrade=policy)
+        assert (answer["verdict"], answer["changed"]) == ("unknown", False)
+        assert "is an archive for security fixes" in answer["reason"]
+    assert site.system.versions() == {"alpha": "1.0"}
 
 
 def test_old_lists_are_not_trusted_source_by_source(site: Site) -> None:
@@ -206,6 +227,22 @@ def test_needrestart_that_says_nothing_is_no_all_clear(site: Site, script: str, 
     if reason:
         assert answer["verdict"] == "unknown"
     assert reason in answer["reason"]
+
+
+def test_a_simulation_of_everything_is_asked_for_once(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where it does just what is wanted: on a host with a hundred upgrades it takes seconds."""
+    asked: list[tuple[str, ...]] = []
+    real = programs.Apt.call
+
+    def call(apt: programs.Apt, *argv: str, **more: t.Any) -> programs.Done:
+        asked.append(argv)
+        return real(apt, *argv, **more)
+
+    monkeypatch.setattr(programs.Apt, "call", call)
+    site.populate(Package("alpha", "1.0"), Package("plain", "1.0"))
+    site.main.publish(Package("alpha", "1.1"), Package("plain", "1.1"))
+    assert states(site.look("packages")) == {"alpha": "ready", "plain": "ready"}
+    assert [argv[2:4] for argv in asked if "--simulate" in argv] == [("-y", "upgrade")]
 
 
 def test_lists_that_were_fetched_aside_are_read_once(site: Site) -> None:

@@ -30,6 +30,7 @@ POLICY_ARGUMENTS: dict[str, dict[str, t.Any]] = {
     "codename": {"type": "str", "default": ""},
     "refresh": {"type": "bool", "default": True},
     "max_age": {"type": "str", "default": "24h"},
+    "max_release_age": {"type": "str", "default": "30d"},
     "timeout": {"type": "str", "default": "10m"},
     "state_dir": {"type": "path", "default": ""},
 }
@@ -73,6 +74,7 @@ def looking_settings_from(params: t.Mapping[str, t.Any]) -> looking.Settings:
         max_age=duration_from(params, "max_age"),
         timeout=duration_from(params, "timeout"),
         kept=os.path.join(state_directory(params), "kept"),
+        max_release_age=_release_age(params),
     )
 
 
@@ -91,6 +93,7 @@ def patch_settings_from(params: t.Mapping[str, t.Any]) -> upgrading.Settings:
         upgrade_timeout=duration_from(params, "upgrade_timeout"),
         lock_timeout=duration_from(params, "lock_timeout"),
         state_dir=state_directory(params),
+        max_release_age=_release_age(params),
     )
 
 
@@ -133,6 +136,10 @@ def duration_from(params: t.Mapping[str, t.Any], option: str) -> float:
         return parse_duration(params[option])
     except InputError as exc:
         raise InputError(f"{option}: {exc}") from None
+
+
+def _release_age(params: t.Mapping[str, t.Any]) -> float:
+    return duration_from(params, "max_release_age") if params["max_release_age"] else 0
 
 
 def state_directory(params: t.Mapping[str, t.Any]) -> str:

@@ -16,7 +16,7 @@ import typing as t
 from .._core import accepted
 from .._core.clock import utc_now
 from .._core.result import Finding, Result
-from . import configuration, dpkg, lists, preflight, previous, reboot, replaced
+from . import configuration, dpkg, lists, preflight, previous, reboot, releases, replaced
 from .plan import Left, Plan, Policy, answered, make_plan
 from .programs import Apt, PatchingError, open_directory
 
@@ -38,6 +38,7 @@ class Settings:
     max_age: float
     timeout: float
     kept: str
+    max_release_age: float
 
 
 @dataclasses.dataclass
@@ -84,9 +85,12 @@ def look(settings: Settings, outcome: Outcome) -> Result:
             # Lists are needed for packages and for the space that those take.
             if {PACKAGES, PREFLIGHT} & set(settings.checks):
                 apt, known = _lists(apt, settings, stack)
+                unseen = releases.judge(apt, known, settings.policy.rules, settings.max_release_age)
                 outcome.sources = [source.to_dict() for source in known.sources]
                 looked, of = known.good, max(1, len(known.sources))
                 notes.findings += [_warning(text) for text in known.warnings]
+                if unseen and known.sources:
+                    notes.unknown.append(unseen)
                 if known.problem:
                     notes.unknown.append(f"the lists of packages cannot be trusted: {known.problem}")
                 plan = make_plan(apt, settings.policy)

@@ -130,7 +130,8 @@ def make_plan(apt: Apt, policy: Policy) -> Plan:
             return "a new major version of PostgreSQL, which is a migration"
         return held.get(name, "") or policy.refuses(name)[0] or ("held" if _is_held(packages, name) else "")
 
-    found = simulation.possible(apt, {name: change.new for name, change in wanted.items()}, forbidden)
+    known = everything if policy.upgrade == ALL else None
+    found = simulation.possible(apt, {name: change.new for name, change in wanted.items()}, forbidden, known)
     left += [Left(wanted[name], "blocked", reason) for name, reason in sorted(found.blocked.items())]
     changes = {name: wanted[name] for name in sorted(found.wanted)}
     for name, (old, new) in sorted(found.simulation.upgraded.items()):

@@ -16,7 +16,7 @@ import typing as t
 from .._core.clock import utc_now, write_time
 from .._core.journal import Journal, JournalError, StepFailed
 from .._core.result import Finding, Result, ok_or_findings
-from . import configuration, dpkg, evidence, lists, looking, preflight, previous, steps
+from . import configuration, dpkg, evidence, lists, looking, preflight, previous, releases, steps
 from .plan import SECURITY, Plan, Policy, make_plan, unexplained
 from .programs import Apt, PatchingError, open_directory
 
@@ -42,6 +42,7 @@ class Settings:
     upgrade_timeout: float
     lock_timeout: float
     state_dir: str
+    max_release_age: float
 
 
 @dataclasses.dataclass
@@ -59,15 +60,8 @@ class Outcome:
     diff: dict[str, str] = dataclasses.field(default_factory=dict)
 
     def beside(self) -> dict[str, t.Any]:
-        return {
-            "packages": self.packages,
-            "changes": self.changes,
-            "configuration_files": self.configuration,
-            "sources": self.sources,
-            "did": self.did,
-            "output": self.output,
-            "evidence": self.evidence,
-        }
+        names = ("packages", "changes", "sources", "did", "output", "evidence")
+        return {**{name: getattr(self, name) for name in names}, "configuration_files": self.configuration}
 
 
 class _Refused(Exception):
@@ -210,10 +204,11 @@ class _Run:
             apt, known = lists.fetch_aside(apt, stack.enter_context(open_directory()), settings.timeout)
         else:
             known = lists.refresh(apt, settings.timeout)
+        unseen = releases.judge(apt, known, settings.policy.rules, settings.max_release_age)
         self._outcome.sources = [source.to_dict() for source in known.sources]
         self._sources = (known.good, max(1, len(known.sources)))
         self._findings += [Finding("apt-warning", "info", "apt-get update", text) for text in known.warnings]
-        return apt, known.problem
+        return apt, known.problem or unseen
 
     def _refuse_without_way(self, ways: t.Mapping[str, previous.Way]) -> None:
         lost = sorted(f"{way.name} {way.version}" for way in ways.values() if not way.where)
