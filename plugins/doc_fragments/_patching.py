@@ -31,9 +31,9 @@ options:
     description:
       - The accept list that M(steward.maintenance.dependency_info) takes as well. Of its entries, those with the
         ecosystem V(system) in C(scope) count here, for security fixes that are left as they are (on hold, excluded,
-        kept back and so on). C(id) is the name of the package, or C(name=version) for that very fix, for lists of
-        packages hold no names of vulnerabilities. C(reason), C(owner) and C(until) are needed; C(host) narrows the
-        scope.
+        kept back and so on), and for packages that no archive has. C(id) is the name of the package, or C(name=version)
+        for that very fix, for lists of packages hold no names of vulnerabilities. C(reason), C(owner) and C(until) are
+        needed; C(host) narrows the scope.
       - A fix that an entry fits is no finding until that day is over. Entries that are expired, or that fit nothing,
         are findings. Nothing is left because of an entry.
     type: list

@@ -143,7 +143,8 @@ reason:
 findings:
   description:
     - What somebody should know about, each with C(id), C(severity), C(subject), C(message), C(value), C(threshold) and
-      C(action). The ids are V(security-left), V(accept-expired), V(accept-unused), V(upgrade-left),
+      C(action). The ids are V(security-left), V(accept-expired), V(accept-unused),
+      V(package-without-archive), V(upgrade-left),
       V(way-back-missing), V(apt-warning), V(dpkg-interrupted), V(space-short),
       V(clock-not-synchronised), V(upgrade-failed), V(evidence-lost) and V(went-back).
   returned: always
@@ -160,6 +161,7 @@ figures:
     new_packages: 0
     left: 0
     left_security: 0
+    without_archive: 0
     accepted: 0
     upgraded: 2
 coverage:

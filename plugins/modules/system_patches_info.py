@@ -91,9 +91,9 @@ findings:
   description:
     - What somebody should know about, each with C(id), C(severity), C(subject), C(message), C(value), C(threshold) and
       C(action). The ids are V(security-waiting), V(security-left), V(accept-expired), V(accept-unused),
-      V(upgrades-waiting), V(upgrade-left), V(way-back-missing), V(apt-warning), V(lock-held), V(dpkg-interrupted),
-      V(space-short), V(clock-not-synchronised), V(service-uses-replaced-files), V(process-uses-replaced-files) and
-      V(reboot-needed).
+      V(package-without-archive), V(upgrades-waiting), V(upgrade-left), V(way-back-missing), V(apt-warning),
+      V(lock-held), V(dpkg-interrupted), V(space-short), V(clock-not-synchronised), V(service-uses-replaced-files),
+      V(process-uses-replaced-files) and V(reboot-needed).
   returned: always
   type: list
   elements: dict
@@ -108,6 +108,7 @@ figures:
     new_packages: 1
     left: 1
     left_security: 0
+    without_archive: 0
     accepted: 0
     processes_with_replaced_files: 1
 coverage:

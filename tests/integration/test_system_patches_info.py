@@ -208,6 +208,21 @@ def test_a_reboot_is_told_with_its_reason(site: Site) -> None:
         assert answer["reboot"]["boot_id"] == file.read().strip()
 
 
+def test_a_package_that_no_archive_has_is_told(site: Site) -> None:
+    """Put there by hand, or left over from an older release: no fix for it ever comes."""
+    site.populate(Package("alpha", "1.0"))
+    site.system.install(Package("orphan", "1.0"), Package("other", "2.0"))
+    answer = site.look("packages")
+    assert (answer["verdict"], answer["figures"]["without_archive"]) == ("findings", 2)
+    assert "orphan, other" in next(
+        one["message"] for one in answer["findings"] if one["id"] == "package-without-archive"
+    )
+    entry = {"reason": "our own", "owner": "Jane Doe", "until": "2199-01-01", "scope": {"ecosystem": "system"}}
+    accepted = [{**entry, "id": "orphan"}, {**entry, "id": "other"}]
+    assert site.look("packages", accepted=accepted)["verdict"] == "ok"
+    assert "package-without-archive" in ids(site.patch())
+
+
 @pytest.mark.parametrize(
     ("script", "reason"),
     [

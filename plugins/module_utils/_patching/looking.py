@@ -17,7 +17,7 @@ from .._core import accepted
 from .._core.clock import utc_now
 from .._core.result import Finding, Result
 from . import configuration, dpkg, lists, preflight, previous, reboot, releases, replaced
-from .plan import Left, Plan, Policy, answered, make_plan
+from .plan import Plan, Policy, answered, answered_orphan, make_plan
 from .programs import Apt, PatchingError, open_directory
 
 PACKAGES, PREFLIGHT, SERVICES, REBOOT = "packages", "preflight", "services", "reboot"
@@ -133,7 +133,7 @@ def _packages(apt: Apt, plan: Plan, settings: Settings, outcome: Outcome, notes:
     if others:
         message = f"newer versions wait for {named(others)}"
         notes.findings.append(Finding("upgrades-waiting", "info", "packages", message, len(others)))
-    notes.findings += left_findings(plan.left, settings.policy, not notes.unknown)
+    notes.findings += left_findings(plan, settings.policy, not notes.unknown)
     notes.findings += way_findings(ways)
     notes.figures.update(plan_figures(plan, settings.policy))
     left = len(plan.left_security)
@@ -163,11 +163,21 @@ def told_packages(plan: Plan, ways: t.Mapping[str, previous.Way], policy: Policy
     return found
 
 
-def left_findings(left: t.Iterable[Left], policy: Policy, was_whole: bool) -> list[Finding]:
-    """:param was_whole: whether all lists can be trusted; if not, nobody knows which accepted ones are of use."""
+def left_findings(plan: Plan, policy: Policy, was_whole: bool) -> list[Finding]:
+    """Fixes that are left, and packages that never get one.
+
+    :param was_whole: whether all lists can be trusted; if not, nobody knows which accepted ones are of use.
+    """
     found = []
     today = utc_now().date()
-    for one in left:
+    orphans = [name for name in plan.orphans if not answered_orphan(policy, name, today)]
+    if orphans and was_whole:
+        message = (
+            f"no archive has any version of {named(orphans)}: fixes for them never come, and none is known to lack"
+        )
+        action = "remove what nobody needs; for the rest, add its archive, or accept it under an owner's name"
+        found.append(Finding("package-without-archive", _LOW, "packages", message, len(orphans), 0, action))
+    for one in plan.left:
         change = one.change
         holding, expired = answered(policy, change, today) if change.is_security else (None, None)
         if holding:
@@ -199,6 +209,7 @@ def plan_figures(plan: Plan, policy: Policy) -> dict[str, float]:
         "new_packages": len(plan.new),
         "left": len(plan.left),
         "left_security": len(plan.left_security),
+        "without_archive": len(plan.orphans),
         "accepted": sum(answered(policy, one.change, today)[0] is not None for one in plan.left_security),
     }
 

@@ -72,6 +72,12 @@ def answered(
     return accepted.acceptance(policy.accepted, subject, today)
 
 
+def answered_orphan(policy: Policy, name: str, today: datetime.date) -> bool:
+    """Whether somebody answers for a package that no archive has."""
+    subject = accepted.Subject((name,), accepted.SYSTEM, name, "", policy.host)
+    return accepted.acceptance(policy.accepted, subject, today)[0] is not None
+
+
 @dataclasses.dataclass(frozen=True)
 class Left:
     """One package that has a newer version and does not get it. `why`: held, excluded, pinned, phased, blocked, ..."""
@@ -98,6 +104,11 @@ class Plan:
     @property
     def security(self) -> list[str]:
         return sorted(name for name, change in self.changes.items() if change.is_security)
+
+    @property
+    def orphans(self) -> list[str]:
+        """Packages of which no archive has any version: fixes for them never come, and none is known to lack."""
+        return sorted(name for name, table in self.tables.items() if not any(one.origins for one in table.versions))
 
     @property
     def left_security(self) -> list[Left]:

@@ -283,7 +283,7 @@ class _Run:
         return self._told(plan, f"{len(plan.changes)} packages would be upgraded")
 
     def _told(self, plan: Plan, what: str) -> Result:
-        self._findings += looking.left_findings(plan.left, self._settings.policy, True)
+        self._findings += looking.left_findings(plan, self._settings.policy, True)
         left, fixes = len(plan.left), len(plan.left_security)
         summary = f"{what}, {left} left as they are ({fixes} security fixes among them)"
         if not self._check:
