@@ -320,14 +320,21 @@ def test_locks_of_pnpm_and_yarn_are_audited_by_npm(tmp_path: pathlib.Path, kind:
     assert (express["package"], express["wanted"], express["latest"]) == ("express", "4.1.0", "5.0.0")
 
 
-def test_more_advisories_than_a_page_holds_are_all_found(tmp_path: pathlib.Path) -> None:
-    """pip-audit takes the first page for the whole."""
+@pytest.mark.parametrize("fault", ["", "404"])
+def test_more_advisories_than_a_page_holds_are_all_found(tmp_path: pathlib.Path, fault: str) -> None:
+    """pip-audit takes the first page for the whole. Not every mirror has the question for many packages at once."""
     catalogue = vulnerable()
+    # What GitHub withdrew as a duplicate goes on under another name.
+    duplicate = advisory("GHSA-dupl-icat-eeee", "jinja2", ["2.0"], severity="LOW", withdrawn="2026-02-01T00:00:00Z")
+    catalogue["advisories"].insert(0, duplicate)
+    next(one for one in catalogue["advisories"] if one["id"] == "PYSEC-2026-1")["aliases"].append(duplicate["id"])
     with Registries(catalogue) as registries:
         registries.page_size = 1
+        registries.faults["batch"] = fault
         write_requirements(tmp_path / "shop", catalogue, {"jinja2": "2.0"}, registries)
         answer = audit_here(tmp_path, tmp_path / "shop", osv_url=registries.osv_url, ecosystems=["pypi"], updates=False)
-    assert {one["id"] for one in answer["vulnerabilities"]} == {"CVE-2026-1", "PYSEC-2026-2"}
+    told = {one["id"]: one["severity"] for one in answer["vulnerabilities"]}
+    assert told == {"CVE-2026-1": "critical", "PYSEC-2026-2": "unknown"}
 
 
 def test_one_project_that_cannot_be_looked_at_does_not_hide_the_others(tmp_path: pathlib.Path) -> None:
@@ -342,11 +349,38 @@ def test_one_project_that_cannot_be_looked_at_does_not_hide_the_others(tmp_path:
     assert str(tmp_path / "gone") in answer["reason"]
 
 
+@pytest.mark.parametrize("fault", ["", "404", "500", "silent"])
+def test_without_npm_osv_is_asked_for_node_packages(tmp_path: pathlib.Path, fault: str) -> None:
+    """As on a host with pnpm or Yarn alone. An advisory may be about several packages, each with fixes of its own."""
+    project = tmp_path / "shop"
+    project.mkdir()
+    manifest = {"name": "shop", "version": "1.0.0", "dependencies": {"express": "^4.0.0"}}
+    (project / "package.json").write_text(json.dumps(manifest), encoding="utf-8")
+    (project / "pnpm-lock.yaml").write_text(PNPM_LOCK, encoding="utf-8")
+    catalogue = vulnerable()
+    (qs,) = [one for one in catalogue["advisories"] if one["id"] == "GHSA-aaaa-bbbb-cccc"]
+    qs.update(fixed=["6.0.4"], also={"other": ["0.0.1"]})
+    with Registries(catalogue) as registries:
+        registries.faults["batch"] = fault
+        given: dict[str, t.Any] = {"osv_url": registries.osv_url, "ecosystems": ["npm"], "npm": "npm-that-is-not-here"}
+        answer = audit_here(tmp_path, project, updates=False, **given)
+        newer = audit_here(tmp_path, project, **given)
+    if fault in ("500", "silent"):
+        assert (answer["verdict"], answer["coverage"]["looked"]) == ("unknown", 0)
+        assert "OSV cannot be asked instead" in answer["reason"]
+        return
+    assert (answer["verdict"], answer["coverage"]) == ("findings", {"looked": 1, "of": 1})
+    one = by_id(answer, "CVE-2026-3")
+    assert (one["severity"], one["fix"], one["projects"][0]["paths"]) == (
+        "medium", "6.0.4", [["express 4.0.0", "qs 6.0.0"]])  # fmt: skip
+    assert (newer["verdict"], newer["figures"]["vulnerabilities"]) == ("unknown", 1), "newer versions are npm's to tell"
+
+
 @pytest.mark.parametrize(
     ("given", "reason"),
     [
         ({"pip_audit": "/nonexistent/pip-audit"}, "/nonexistent/pip-audit is not installed here"),
-        ({"npm": "npm-that-is-not-here"}, "npm-that-is-not-here is not installed here"),
+        ({"npm": "npm-that-is-not-here", "service": "pypi"}, "npm-that-is-not-here is not installed here"),
         ({"python": "/usr/bin/false"}, "does not say which index it uses"),
         ({"canaries": {"pypi": "flask==3.0.0"}}, "did not find the known vulnerability of flask 3.0.0"),
     ],

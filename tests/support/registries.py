@@ -159,7 +159,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if path == "/v1/query":
             self._answer("osv", lambda: self._query(asked), subject=asked["package"]["name"])
         elif path == "/v1/querybatch":
-            self._answer("batch", lambda: {"results": [self._batch(one) for one in asked["queries"]]})
+            is_silent = self.registries.faults.get("batch") == "silent"
+            self._answer(
+                "batch", lambda: {"results": [{} if is_silent else self._batch(one) for one in asked["queries"]]}
+            )
         elif path.endswith("/-/npm/v1/security/advisories/bulk"):
             self._answer("bulk", lambda: self._bulk(asked))
         else:
@@ -337,6 +340,10 @@ def _osv_record(one: Table) -> Table:
             }
         ],
     }
+    for name, fixes in one.get("also", {}).items():
+        events = [{"introduced": "0"}, *({"fixed": version} for version in fixes)]
+        package = {"name": name, "ecosystem": one["ecosystem"]}
+        record["affected"].append({"package": package, "ranges": [{"type": "SEMVER", "events": events}]})
     if one.get("severity"):
         record["database_specific"] = {"severity": one["severity"].upper()}
     if one.get("vector"):

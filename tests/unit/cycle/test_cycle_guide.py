@@ -52,6 +52,9 @@ AVAILABLE = {
     "release.staging",
     "release.production",
     "release.return",
+    "security.dependencies",
+    "dependencies.update",
+    "dependencies.security",
 }
 
 
