@@ -336,6 +336,7 @@ from ansible_collections.steward.maintenance.plugins.module_utils._secrets.argum
     consumers_from,
     gates_from,
     need_from,
+    others_from,
     policy_from,
     state_directory,
     store_from,
@@ -372,6 +373,7 @@ def main() -> None:
             need=need_from(params),
             state_dir=state_directory(params["state_dir"]),
             gates=gates_from(pools_from(params)),
+            others=others_from(params),
         )
         go = roll_back if params["rollback"] else rotate
         result = go(work, module.check_mode, outcome)

@@ -239,7 +239,8 @@ from ansible_collections.steward.maintenance.plugins.module_utils._secrets.key_a
     KEY_ARGUMENTS,
     key_work_from,
 )
-from ansible_collections.steward.maintenance.plugins.module_utils._secrets.rotate_keys import KeyOutcome, rotate_keys
+from ansible_collections.steward.maintenance.plugins.module_utils._secrets.key_work import KeyOutcome
+from ansible_collections.steward.maintenance.plugins.module_utils._secrets.rotate_keys import rotate_keys
 from ansible_collections.steward.maintenance.plugins.module_utils._secrets.store import StoreError
 
 
@@ -252,7 +253,8 @@ def main() -> None:
     )
     outcome = KeyOutcome()
     try:
-        result = rotate_keys(key_work_from(module.params), module.check_mode, outcome)
+        work = key_work_from(module.params)
+        result = rotate_keys(work, module.check_mode, outcome, module.params["rollback"])
     except (InputError, StoreError) as exc:
         module.fail_json(msg=str(exc))
     finish(module, result, outcome.changed, **outcome.beside())

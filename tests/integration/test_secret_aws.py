@@ -18,7 +18,8 @@ from ansible_collections.steward.maintenance.plugins.module_utils._secrets.store
     StoreError,
     new_token,
 )
-from ansible_collections.steward.maintenance.plugins.module_utils._secrets.store_aws import Aws, AwsSettings
+from ansible_collections.steward.maintenance.plugins.module_utils._secrets.aws_session import AwsSettings
+from ansible_collections.steward.maintenance.plugins.module_utils._secrets.store_aws import Aws
 
 pytest_plugins = ("support.secret_fixtures",)
 pytestmark = pytest.mark.s3

@@ -21,7 +21,8 @@ import threading
 import time
 import typing as t
 
-from ansible_collections.steward.maintenance.plugins.module_utils._secrets.store_aws import Aws, AwsSettings
+from ansible_collections.steward.maintenance.plugins.module_utils._secrets.aws_session import AwsSettings
+from ansible_collections.steward.maintenance.plugins.module_utils._secrets.store_aws import Aws
 
 from .s3_faults import Action, Answer, Fault, FaultyStore, Request
 

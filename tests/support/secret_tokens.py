@@ -21,13 +21,10 @@ import typing as t
 from ansible_collections.steward.maintenance.plugins.module_utils._core.health import Health
 from ansible_collections.steward.maintenance.plugins.module_utils._core.result import Result
 from ansible_collections.steward.maintenance.plugins.module_utils._secrets.consumers import Consumer
+from ansible_collections.steward.maintenance.plugins.module_utils._secrets.key_work import KeyOutcome, KeyWork
 from ansible_collections.steward.maintenance.plugins.module_utils._secrets.keys import HS256, Lives
 from ansible_collections.steward.maintenance.plugins.module_utils._secrets.placing import TEXT, Placed
-from ansible_collections.steward.maintenance.plugins.module_utils._secrets.rotate_keys import (
-    KeyOutcome,
-    KeyWork,
-    rotate_keys,
-)
+from ansible_collections.steward.maintenance.plugins.module_utils._secrets.rotate_keys import rotate_keys
 from ansible_collections.steward.maintenance.plugins.module_utils._secrets.store import Store
 
 from .secrets import DAY, files_store, kill_at_line

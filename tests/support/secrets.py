@@ -35,7 +35,7 @@ from ansible_collections.steward.maintenance.plugins.module_utils._postgres.rota
 from ansible_collections.steward.maintenance.plugins.module_utils._secrets.consumers import Consumer
 from ansible_collections.steward.maintenance.plugins.module_utils._secrets.placing import ENV, Placed
 from ansible_collections.steward.maintenance.plugins.module_utils._secrets.rotate import rotate
-from ansible_collections.steward.maintenance.plugins.module_utils._secrets.steps import Policy
+from ansible_collections.steward.maintenance.plugins.module_utils._secrets.rotation import Policy
 from ansible_collections.steward.maintenance.plugins.module_utils._secrets.store import Secret, Store, new_token
 from ansible_collections.steward.maintenance.plugins.module_utils._secrets.store_files import Files
 from ansible_collections.steward.maintenance.plugins.module_utils._secrets.work import Need, Outcome, Work

@@ -85,6 +85,8 @@ class Files:
             self._must_have(entries, token)
             current = _bearer(entries, CURRENT)
             if current != token:
+                if _bearer(entries, PENDING) != token:
+                    raise StoreError(f"{self.place}: version {token} is not pending")
                 _label(entries, PREVIOUS, current)
                 _label(entries, CURRENT, token)
             _unlabel(entries, PENDING, token)
