@@ -13,12 +13,12 @@ from support.secret_aws import StrictSecretsManager, aws_store
 from support.secrets import stages
 
 from ansible_collections.steward.maintenance.plugins.module_utils._secrets import store as stores
+from ansible_collections.steward.maintenance.plugins.module_utils._secrets.aws_session import AwsSettings
 from ansible_collections.steward.maintenance.plugins.module_utils._secrets.store import (
     PendingElsewhere,
     StoreError,
     new_token,
 )
-from ansible_collections.steward.maintenance.plugins.module_utils._secrets.aws_session import AwsSettings
 from ansible_collections.steward.maintenance.plugins.module_utils._secrets.store_aws import Aws
 
 pytest_plugins = ("support.secret_fixtures",)

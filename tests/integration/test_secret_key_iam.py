@@ -17,8 +17,8 @@ from support.secret_api_keys import KeyShop, key_shop
 from support.secret_iam import StrictIam, iam_settings, new_user
 from support.secrets import DAY, stages
 
-from ansible_collections.steward.maintenance.plugins.module_utils._secrets.provider import ProviderError
 from ansible_collections.steward.maintenance.plugins.module_utils._secrets.aws_session import AwsSettings
+from ansible_collections.steward.maintenance.plugins.module_utils._secrets.provider import ProviderError
 from ansible_collections.steward.maintenance.plugins.module_utils._secrets.provider_iam import Iam
 
 pytest_plugins = ("support.secret_fixtures",)

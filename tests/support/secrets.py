@@ -34,8 +34,9 @@ from ansible_collections.steward.maintenance.plugins.module_utils._postgres.rota
 )
 from ansible_collections.steward.maintenance.plugins.module_utils._secrets.consumers import Consumer
 from ansible_collections.steward.maintenance.plugins.module_utils._secrets.placing import ENV, Placed
+from ansible_collections.steward.maintenance.plugins.module_utils._secrets.rollback import roll_back
 from ansible_collections.steward.maintenance.plugins.module_utils._secrets.rotate import rotate
-from ansible_collections.steward.maintenance.plugins.module_utils._secrets.rotation import Policy
+from ansible_collections.steward.maintenance.plugins.module_utils._secrets.rotation import Others, Policy
 from ansible_collections.steward.maintenance.plugins.module_utils._secrets.store import Secret, Store, new_token
 from ansible_collections.steward.maintenance.plugins.module_utils._secrets.store_files import Files
 from ansible_collections.steward.maintenance.plugins.module_utils._secrets.work import Need, Outcome, Work
@@ -95,6 +96,7 @@ class Shop:
     policy: dict[str, t.Any] = dataclasses.field(default_factory=dict)
     target: dict[str, t.Any] = dataclasses.field(default_factory=dict)
     login: Login | None = None
+    others: Others = dataclasses.field(default_factory=Others)
 
     @property
     def settings(self) -> DatabaseSettings:
@@ -138,7 +140,12 @@ class Shop:
             policy=Policy(**policy),
             need=Need(**{"period": 90 * DAY, "force": True, **need}),
             state_dir=str(self.directory / "state"),
+            others=self.others,
         )
+
+    def roll_back(self) -> tuple[Result, Outcome]:
+        outcome = Outcome()
+        return roll_back(self.work(), False, outcome), outcome
 
     def rotate(self, check: bool = False, **need: t.Any) -> tuple[Result, Outcome]:
         outcome = Outcome()

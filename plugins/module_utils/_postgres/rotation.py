@@ -184,7 +184,6 @@ class DatabasePassword:
         return {"user": user, "old_user": current.username}
 
     def others(self, user: str) -> list[str]:
-        """The roles that alternate with this one."""
         return [name for name in self.settings.users if name != user]
 
     # -- refused logins ------------------------------------------------------------------------------------------
@@ -329,7 +328,7 @@ class DatabasePassword:
             rotation_roles.close_role(self._admin(), old_user)
 
     def is_retired(self, old_user: str, user: str) -> bool:
-        """Whether the role of the old password lets nobody in; with a single role its password is another one."""
+        """Whether the old password's role lets nobody in; a single role has another password."""
         role = rotation_roles.find_role(self._admin(), old_user) if old_user != user else None
         return role is None or not role.attributes["login"]
 

@@ -20,6 +20,8 @@ from .ages import Watched
 from .aws_session import AwsSettings
 from .consumers import Consumer
 from .gates import Gate, Pool
+from .listing import JWT
+from .listing import KINDS as KINDS_OF_SECRETS
 from .placing import ENV, KINDS, TEXT, USERLIST, Placed
 from .rotation import Others, Policy
 from .store import LONGEST_PASSWORD, SHORTEST_PASSWORD, Store
@@ -41,6 +43,7 @@ STORE_ARGUMENTS: dict[str, dict[str, t.Any]] = {
             "directory": {"type": "path", "default": ""},
             "recipients": {"type": "list", "elements": "str", "default": []},
             "identity_file": {"type": "path", "default": ""},
+            "vault_password_file": {"type": "path", "default": "", "no_log": False},  # a path
             "url": {"type": "str", "default": ""},
             "token": {"type": "str", "default": "", "no_log": True},
             "token_file": {"type": "path", "default": "", "no_log": False},  # a path
@@ -69,6 +72,7 @@ WATCHED_ARGUMENTS: dict[str, dict[str, t.Any]] = {
         "options": {
             "name": {"type": "str", "required": True},
             "period": {"type": "str", "default": "90d"},
+            "kind": {"type": "str", "choices": ["", *KINDS_OF_SECRETS], "default": ""},
             "store": {**STORE_ARGUMENTS["store"], "required": False},
         },
     },
@@ -82,6 +86,13 @@ NEED_ARGUMENTS: dict[str, dict[str, t.Any]] = {
     "force": {"type": "bool", "default": False},
     "elsewhere": {"type": "list", "elements": "str", "default": []},
     "taken_up": {"type": "dict"},
+    "state_dir": {"type": "path", "default": ""},
+}
+
+#: Documented by the module secret_take_up.
+TAKE_UP_ARGUMENTS: dict[str, dict[str, t.Any]] = {
+    "name": {"type": "str", "required": True},
+    "kind": {"type": "str", "choices": list(KINDS_OF_SECRETS), "required": True},
     "state_dir": {"type": "path", "default": ""},
 }
 
@@ -128,7 +139,7 @@ CONSUMERS_ARGUMENT: dict[str, dict[str, t.Any]] = {
 }
 
 _OF_KIND = {
-    FILES: ("directory", "recipients", "identity_file"),
+    FILES: ("directory", "recipients", "identity_file", "vault_password_file"),
     VAULT: ("url", "token", "token_file", "mount", "namespace"),
     AWS: ("region", "endpoint_url", "access_key", "secret_key", "session_token", "profile"),
 }
@@ -161,9 +172,16 @@ def store_from(given: t.Mapping[str, t.Any], name: str) -> Store:
 def _files(given: t.Mapping[str, t.Any], name: str) -> Files:
     if not _FILE_NAME.fullmatch(name):
         raise InputError(f"name is {name!r}: in a store of files it is a name without slashes, like shop-database")
-    for option in ("directory", "identity_file"):
-        if not given[option]:
-            raise InputError(f"store.{option} is empty: a store of files needs it")
+    if not given["directory"]:
+        raise InputError("store.directory is empty: a store of files needs it")
+    password_file = given["vault_password_file"]
+    for option in ("recipients", "identity_file"):
+        if password_file and given[option]:
+            raise InputError(f"store.{option} is for age, but store.vault_password_file is given: one of them says it")
+    if password_file:
+        return Files(given["directory"], name, (), "", password_file)
+    if not given["identity_file"]:
+        raise InputError("store.identity_file is empty: a store of files needs it, or vault_password_file")
     check_recipients(given["recipients"], "store.recipients")
     return Files(given["directory"], name, tuple(given["recipients"]), given["identity_file"])
 
@@ -210,7 +228,7 @@ def watched_from(params: t.Mapping[str, t.Any]) -> list[Watched]:
         if not given:
             raise InputError(f"secrets: {entry['name']!r} has no store, and there is none for all of them")
         period = seconds_from("secrets.period", entry["period"])
-        watched.append(Watched(entry["name"], store_from(given, entry["name"]), period))
+        watched.append(Watched(entry["name"], store_from(given, entry["name"]), period, entry["kind"] == JWT))
     return watched
 
 

@@ -98,9 +98,7 @@ class Keys:
         return keys.fields(secret.value)
 
     def hidden(self, secret: Secret) -> set[str]:
-        """Each private key, as it is and line by line."""
-        private = [str(key.get("private") or "") for key in secret.value.get("keys") or ()]
-        return {line for text in private for line in (text, *text.splitlines())}
+        return keys.hidden(secret.value)
 
     def watch_failures(self) -> None:
         """Nobody sees who was refused with a token."""

@@ -211,6 +211,12 @@ def fields(value: Value) -> dict[str, str]:
     return {**told, "jwks": json.dumps({"keys": public})}
 
 
+def hidden(value: Value) -> set[str]:
+    """Each private key, as it is and line by line."""
+    private = [str(key.get("private") or "") for key in value.get("keys") or ()]
+    return {line for text in private for line in (text, *text.splitlines())}
+
+
 def _new_kid(now: datetime.datetime) -> str:
     return f"{now.strftime('%Y%m%d')}-{secrets.token_hex(4)}"
 

@@ -37,6 +37,7 @@ _CAUSES = {
     "Throttling": "it is asked too often",
 }
 
+
 class Iam:
     """The access keys of one user."""
 

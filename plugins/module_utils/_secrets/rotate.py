@@ -83,7 +83,12 @@ class Run:
             holder = self.target.busy()
             if holder:
                 raise Busy(holder)
-            self._take_up(journal)
+            how = self._take_up(journal)
+            if how == "undone" and self.work.others.seen is not None:
+                # The end of what this very play has begun: that it is due still is for the next one.
+                return Result(
+                    "findings", "the rotation was taken back", "", tuple(self.findings), self._figures(), 1, 1
+                )
             if self.rotation:
                 return self._done("a rotation that was killed was brought to its end: ")
             current = self.current()
@@ -100,20 +105,22 @@ class Run:
             self._begin(journal, current, token)
             return self._done("")
 
-    def _take_up(self, journal: Journal) -> None:
-        """Bring a rotation that was killed to its end, forwards or backwards."""
+    def _take_up(self, journal: Journal) -> str:
+        """Bring a rotation that was killed to its end, forwards or backwards: "done", "undone", or "" without any."""
         references = journal.references
         if references is None:
-            return
+            return ""
         self._refuse_another_strategy(references)
         rotation = self._rotation(references, moment_of_set(journal, self.target))
         rotation.switched = moment_of(journal, "reload")
         self._refuse_ended_elsewhere(rotation, journal.path)
         self.rotation = rotation
         self.outcome.changed = True
-        if journal.resume(steps_of(rotation)) == "undone":
+        how = journal.resume(steps_of(rotation))
+        if how == "undone":
             self._tell_undone(rotation, "a rotation that was killed while it was taken back is taken back now")
             self.rotation = None
+        return how
 
     def _refuse_another_strategy(self, references: t.Mapping[str, t.Any]) -> None:
         if references["strategy"] != self.target.strategy:

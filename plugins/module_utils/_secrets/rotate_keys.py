@@ -91,7 +91,7 @@ class _Run:
             move = keys.way_back(current.value)
             if move:
                 self._make(journal, move, current)
-            elif not taken_back:
+            elif not taken_back and self.work.others.seen is None:
                 self._refuse_to_go_back()
             return self._go_on(journal, notes_only=True)
 
