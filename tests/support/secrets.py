@@ -68,6 +68,15 @@ def files_store(directory: pathlib.Path, name: str = "shop") -> Files:
     return Files(str(place), name, (recipient,), identity)
 
 
+def vault_files_store(directory: pathlib.Path, name: str = "shop") -> Files:
+    """The same with a password of ansible-vault."""
+    place, password = directory / "store", directory / "vault-password"
+    place.mkdir(mode=0o700, exist_ok=True)
+    password.write_text("drei lange Worte\n")
+    password.chmod(0o600)
+    return Files(str(place), name, (), "", str(password))
+
+
 def make_older(store: Files, days: float) -> None:
     """Have every version of the store made so many days ago."""
     path = pathlib.Path(store.place, "index.json")

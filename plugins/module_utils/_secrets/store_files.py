@@ -1,7 +1,7 @@
 # Copyright (c) 2026, The steward.maintenance authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A store of encrypted files (age, or ansible-vault): one directory for each secret, one file for each version, one index of labels.
+"""A store of files encrypted with age or ansible-vault: a directory for each secret, a file for each version, an index.
 
 Note that this module util is PRIVATE to the collection. It can have breaking changes at any time.
 
@@ -141,13 +141,10 @@ class Files:
         except OSError as exc:
             other = self._other_path(version)
             if os.path.exists(other):
-                raise StoreError(f"{other} was encrypted in another way than this store is to be: not taken for {path}")
+                raise StoreError(f"{other} was encrypted in another way than this store is") from None
             raise StoreError(f"{path} cannot be read: {exc.strerror}") from exc
         try:
-            if self.password_file:
-                clear = decrypt(content, self.password_file)
-            else:
-                clear = unseal(content, self.identity_file)
+            clear = decrypt(content, self.password_file) if self.password_file else unseal(content, self.identity_file)
         except (SealError, VaultError) as exc:
             raise StoreError(f"{path} cannot be opened: {exc}") from None
         return Secret(version, store.decode(clear, path))
