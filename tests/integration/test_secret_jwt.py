@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import dataclasses
-import datetime
 import json
 import pathlib
 import typing as t
@@ -17,13 +16,11 @@ from support.canary import RIGHT, CommandLines, secrets_in, sweep
 from support.modules import run_module, start_module
 from support.postgres import wait_for
 from support.secret_tokens import (
-    World,
-    arguments,
     LIVES,
-    Service,
     Tokens,
+    World,
     accepts_hs256,
-    claims_of,
+    arguments,
     openssl,
     sign_hs256,
     tokens_in,
@@ -33,7 +30,6 @@ from support.secrets import make_older, stages
 from ansible_collections.steward.maintenance.plugins.module_utils._core.clock import parse_time, utc_now
 from ansible_collections.steward.maintenance.plugins.module_utils._secrets.consumers import Consumer
 from ansible_collections.steward.maintenance.plugins.module_utils._secrets.keys import ES256
-from ansible_collections.steward.maintenance.plugins.module_utils._secrets.rotation import Others
 from ansible_collections.steward.maintenance.plugins.module_utils._secrets.store import new_token
 
 SHARED = f"{RIGHT}-{RIGHT}"

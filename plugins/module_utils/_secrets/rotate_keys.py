@@ -22,6 +22,7 @@ from .._core.result import Finding, Result
 from . import keys
 from . import store as stores
 from .ages import STUCK_SECONDS, age_of
+from .consumers import ConsumerFailed
 from .key_work import Bring, KeyOutcome, Keys, KeyWork
 from .keys import NOTES, REPLACE, Move
 from .placing import PlacingError
@@ -74,9 +75,22 @@ class _Run:
                 return self._told(current, move)
             if move.kind in NOTES and self.work.others.missing(current.version):
                 # A wait is counted from the moment at which all hosts have it.
+                self._bring_here(current)
                 return self._told(current, move)
             self._make(journal, move.kind, current)
         raise Stopped(f"after {_MOST_MOVES} moves there is still one to make")
+
+    def _bring_here(self, current: Secret) -> None:
+        rotation = self._rotation({"move": "", "token": "", "old_version": current.version})
+        step = Bring(rotation)
+        try:
+            if not step.is_done():
+                self.outcome.changed = True
+                step.do()
+        except (ConsumerFailed, RuntimeError) as exc:
+            raise Stopped(f"the current keys are not in use here: {exc}") from None
+        finally:
+            self._keep(rotation)
 
     @property
     def _subject(self) -> str:
