@@ -64,8 +64,7 @@ def test_an_old_one_that_cannot_be_opened_leaves_the_new_one_to_all(
     assert in_file(env_file) == (TWIN, new.password), "the consumer was sent back to what does not open"
 
 
-@pytest.mark.parametrize("strategy", [SINGLE, ALTERNATING])
-@pytest.mark.parametrize("step", ["set", "test"])
+@pytest.mark.parametrize(("step", "strategy"), [("set", SINGLE), ("set", ALTERNATING), ("test", SINGLE)])
 def test_a_database_that_starts_anew_meanwhile_locks_nobody_out(
     postgres: PrivatePostgres,
     tmp_path: pathlib.Path,

@@ -117,24 +117,22 @@ def test_one_leads_and_all_take_part(postgres: PrivatePostgres, tmp_path: pathli
     fleet = Fleet(postgres, tmp_path)
     shop, old = fleet.shop, fleet.shop.current()
     fleet.dead = ("web3",)
-    status, told = fleet.run(secret_rotation_force=True)
+    only = {"secret_rotation_only": ["shop"]}
+    status, told = fleet.run(secret_rotation_force=True, **only)
     assert status != 0, told
     assert "the new secret has not been seen in use on web3" in told
-    assert "the current keys have not been seen in use on web3" in told
     assert fleet.in_files() == {"web1": TWIN, "web2": TWIN, "web3": ""}
     assert shop.logs_in(old), "the host that could not be asked was locked out"
-    assert [bool(kids) for kids in fleet.accepted()] == [True, True, False]
 
     # It is back, and the password is taken back: on all hosts, before the new one is closed.
     fleet.dead = ()
-    only = {"secret_rotation_only": ["shop"]}
     status, told = fleet.run(rotate_secrets_entry="rollback", **only)
     assert status == 0, told
     assert shop.current() == old
     assert fleet.in_files() == dict.fromkeys(_HOSTS, USER)
     assert postgres.run_sql(f"SELECT rolcanlogin FROM pg_authid WHERE rolname = '{TWIN}'") == [(False,)]
 
-    # And forwards, with nobody away: what was missed is with all hosts, and only then is the old one closed.
+    # And forwards, with nobody away: each has the new one, and only then is the old one closed. Keys of tokens, too.
     make_older(t.cast("Files", shop.store), 80)
     status, told = fleet.run()
     assert status == 0, told

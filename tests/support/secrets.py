@@ -42,7 +42,7 @@ from ansible_collections.steward.maintenance.plugins.module_utils._secrets.store
 from ansible_collections.steward.maintenance.plugins.module_utils._secrets.work import Need, Outcome, Work
 
 from .canary import RIGHT
-from .postgres import PrivatePostgres
+from .postgres import PrivatePostgres, wait_for
 
 SINGLE, ALTERNATING = "single", "alternating"
 USER, TWIN, OWNER, DATABASE = "shop_a", "shop_b", "shop_owner", "shop_secrets"
@@ -196,6 +196,9 @@ class Shop:
         _pid, status = os.waitpid(child, 0)
         if os.WIFSIGNALED(status):
             assert os.WTERMSIG(status) == signal.SIGKILL
+            # The server holds its lock until it notices.
+            ours = "SELECT 1 FROM pg_stat_activity WHERE application_name = 'steward.maintenance:secret'"
+            wait_for(lambda: not self.server.run_sql(ours), "the end of the killed run's session")
             return True
         assert os.WEXITSTATUS(status) in (0, 3)
         return False

@@ -90,6 +90,7 @@ class KeyRotation:
     :param known: the keys that were there before it: any other one is its own.
     :param switched: when the consumers had the new one; nothing when that is not known yet.
     :param closed: when the old key was closed.
+    :param given_out: whether anybody may have been given the new one.
     :param emergency: somebody else knows the old key, so that nothing is waited for.
     """
 
@@ -101,6 +102,7 @@ class KeyRotation:
     emergency: bool = False
     switched: Moment | None = None
     closed: Moment | None = None
+    given_out: bool = False
 
     def id_of(self, secret: Secret | None) -> str:
         return str(secret.value.get(self.provider.id_field) or "") if secret else ""

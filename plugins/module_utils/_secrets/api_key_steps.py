@@ -59,7 +59,8 @@ class MakeKey(Create):
             if keys.rotation.switched:
                 # They may have been given the new one meanwhile, and deleting it would lock them out.
                 keys.rotation.see_others(keys.rotation.old_version, "the old key")
-            keys.see_old_open()
+            if keys.given_out:
+                keys.see_old_open()
             keys.provider.delete(key)
         super().take_back()
 
@@ -115,6 +116,11 @@ class Switch(Finish):
 
     def __init__(self, keys: KeyRotation) -> None:
         super().__init__(keys.rotation)
+        self.keys = keys
+
+    def do(self) -> None:
+        self.keys.given_out = True
+        super().do()
 
 
 class TakeUp(Reload):

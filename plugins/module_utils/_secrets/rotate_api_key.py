@@ -25,7 +25,7 @@ from .placing import PlacingError
 from .provider import Key, ProviderError, find
 from .rotation import NotEverywhere, Policy, Rotation
 from .store import CURRENT, PENDING, PREVIOUS, Secret, StoreError
-from .target import moment_of
+from .target import attempted, moment_of
 from .work import Busy, Stopped
 
 _MASK = "********"
@@ -264,6 +264,7 @@ class _Run:
             emergency=references["emergency"] or work.emergency,
             switched=rotation.switched,
             closed=moment_of(journal, "disable") if journal else None,
+            given_out=attempted(journal, "finish") if journal else False,
         )
 
     # -- backwards -----------------------------------------------------------------------------------------------
@@ -356,7 +357,6 @@ class _Run:
         return Result(verdict, summary, "", tuple(self.findings), figures, 1, 1)
 
     def stopped(self, exc: StepFailed) -> Result:
-        """A step failed; what came of the rotation is in the text."""
         cause, reason = exc.__cause__, self.clean(str(exc))
         self.outcome.stays_open = not exc.undone
         if isinstance(cause, stores.PendingElsewhere) and exc.undone:

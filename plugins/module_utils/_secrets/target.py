@@ -96,6 +96,13 @@ def moment_of_set(journal: Journal, target: Target) -> str:
     return target.seconds_ago(max(0.0, (utc_now() - done).total_seconds() - 1))
 
 
+def attempted(journal: Journal, step: str) -> bool:
+    """Whether a step was begun, whatever became of it."""
+    with open(journal.path, "rb") as file:
+        events = [json.loads(line) for line in file.read().splitlines()]
+    return any(event["event"] == "intent" and event.get("step") == step for event in events)
+
+
 def moment_of(journal: Journal, step: str) -> datetime.datetime | None:
     """When a step was done, by the journal; each later run notes again that it found it so."""
     with open(journal.path, "rb") as file:
