@@ -67,7 +67,7 @@ def decrypt(content: bytes, password_file: str) -> bytes:
     if not hmac.compare_digest(hmac.new(check, sealed, hashlib.sha256).digest(), mark):
         raise VaultError(f"it is damaged, or the password in {password_file} is another one")
     cipher = _mode(secret, counter).decryptor()
-    clear = cipher.update(sealed) + cipher.finalize()
+    clear: bytes = cipher.update(sealed) + cipher.finalize()
     return clear[: -clear[-1]] if clear else clear
 
 

@@ -68,7 +68,7 @@ class ApiKeyOutcome:
     after: str = ""
 
     def beside(self) -> dict[str, t.Any]:
-        names = ("rotated", "key", "old_key", "version", "waits_for", "next_at", "planned", "written")
-        names += ("missing_hosts", "stays_open")
+        names = ["rotated", "key", "old_key", "version", "waits_for", "next_at", "planned", "written"]
+        names += ["missing_hosts", "stays_open"]
         diff = {"before": self.before, "after": self.after}
         return {**{name: getattr(self, name) for name in names}, "diff": diff}

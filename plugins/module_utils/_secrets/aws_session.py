@@ -17,10 +17,12 @@ try:
     import boto3
     import botocore.config
     import botocore.exceptions
-    from botocore.exceptions import BotoCoreError, ClientError
 except ImportError:  # told by AwsSession(), where somebody can read it
     boto3 = None
-    BotoCoreError = ClientError = OSError
+
+#: What the SDK raises: without it nothing does.
+BotoCoreError: t.Any = botocore.exceptions.BotoCoreError if boto3 else OSError
+ClientError: t.Any = botocore.exceptions.ClientError if boto3 else OSError
 
 #: Where services that are everywhere, like IAM, have their endpoint.
 _GLOBAL = {"iam": "us-east-1", "sts": "us-east-1"}
