@@ -116,13 +116,18 @@ class Fleet:
 def test_one_leads_and_all_take_part(postgres: PrivatePostgres, tmp_path: pathlib.Path) -> None:
     fleet = Fleet(postgres, tmp_path)
     shop, old = fleet.shop, fleet.shop.current()
+    # One cannot be asked, and one has no place for it.
     fleet.dead = ("web3",)
+    lost = tmp_path / "web2" / "shop.env"
+    lost.unlink()
     only = {"secret_rotation_only": ["shop"]}
     status, told = fleet.run(secret_rotation_force=True, **only)
     assert status != 0, told
-    assert "the new secret has not been seen in use on web3" in told
-    assert fleet.in_files() == {"web1": TWIN, "web2": TWIN, "web3": ""}
-    assert shop.logs_in(old), "the host that could not be asked was locked out"
+    assert "the new secret has not been seen in use on web2, web3" in told
+    assert "web2: the secret was not taken up:" in told
+    lost.write_text("")
+    assert fleet.in_files() == {"web1": TWIN, "web2": "", "web3": ""}
+    assert shop.logs_in(old), "hosts that do not have the new one were locked out"
 
     # It is back, and the password is taken back: on all hosts, before the new one is closed.
     fleet.dead = ()
