@@ -15,6 +15,7 @@ import pytest
 from support.postgres import PrivatePostgres
 from support.secrets import ALTERNATING, SINGLE, TWIN, USER, Shop, converged, in_file, shop_with_file, stages
 
+from ansible_collections.steward.maintenance.plugins.module_utils._core.health import Health
 from ansible_collections.steward.maintenance.plugins.module_utils._postgres import rotation_login, rotation_roles
 from ansible_collections.steward.maintenance.plugins.module_utils._postgres.connection import PostgresError
 from ansible_collections.steward.maintenance.plugins.module_utils._secrets.steps import NAMES
@@ -103,6 +104,26 @@ def test_a_database_that_starts_anew_meanwhile_locks_nobody_out(
     assert f"step '{step}' failed" in result.reason, result
     assert "all was undone; the old secret was seen to open" in result.reason
     assert shop.current() == first
+    converged(shop, env_file)
+
+
+def test_a_store_that_is_away_at_the_last_step_leaves_both_open_and_the_next_run_ends_it(
+    postgres: PrivatePostgres, tmp_path: pathlib.Path, env_file: pathlib.Path
+) -> None:
+    shop = shop_with_file(postgres, tmp_path, ALTERNATING, env_file)
+    old, place = shop.current(), pathlib.Path(shop.store.directory)  # type: ignore[attr-defined]
+    away = place.with_name("away")
+    # Asked after the reload, and again while it is watched: then it goes.
+    script = f"test -e {tmp_path}/asked && mv {place} {away}; touch {tmp_path}/asked"
+    shop.health = Health(command=("sh", "-c", script), timeout=5)
+    result, outcome = shop.rotate()
+    away.rename(place)
+    assert (result.verdict, outcome.stays_open) == ("failed", True), result
+    assert "past the point of no return: mend the cause and run again" in result.reason
+    assert all(shop.logs_in(secret) for secret in (old, shop.current()))
+    shop.health = Health()
+    assert shop.rotate(force=False)[0].verdict == "ok"
+    assert not shop.logs_in(old)
     converged(shop, env_file)
 
 

@@ -6,6 +6,7 @@ asked stops that the old secret is closed."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import pathlib
@@ -50,7 +51,7 @@ class Fleet:
                 (directory / host / name).write_text("")
         self.dead: tuple[str, ...] = ()
 
-    def run(self, **variables: t.Any) -> tuple[int, str]:
+    def run(self, *words: str, **variables: t.Any) -> tuple[int, str]:
         login = {name.replace("login_", ""): value for name, value in self.shop.server.login_arguments.items()}
         values = {"DB_USER": "{username}", "DB_PASSWORD": "{password}"}
         env = [self._consumer(host, {"path": f"{self._at(host)}/shop.env", "kind": "env", "values": values})
@@ -79,7 +80,7 @@ class Fleet:
         inventory.write_text(json.dumps({"application": {"hosts": hosts, "vars": given}}), encoding="utf-8")
         tool = str(pathlib.Path(sys.executable).parent / "ansible-playbook")
         done = subprocess.run(
-            [tool, "-i", str(inventory), "steward.maintenance.rotate_secrets", "--limit", "web1"],
+            [tool, "-i", str(inventory), "steward.maintenance.rotate_secrets", "--limit", "web1", *words],
             env=environment(self.directory),
             cwd=self.directory,
             stdout=subprocess.PIPE,
@@ -107,6 +108,11 @@ class Fleet:
             fits = values == {"DB_USER": secret.username, "DB_PASSWORD": secret.password}
             found[host] = values.get("DB_USER", "") if fits else ""
         return found
+
+    def secrets(self, name: str) -> set[str]:
+        store = t.cast("Files", self.shop.store)
+        current = dataclasses.replace(store, name=name).read("current")
+        return {key["private"] for key in current.value["keys"]} if current else set()
 
     def accepted(self) -> list[set[str]]:
         texts = [(self.directory / host / "jwt.json").read_text() for host in _HOSTS]
@@ -139,7 +145,7 @@ def test_one_leads_and_all_take_part(postgres: PrivatePostgres, tmp_path: pathli
 
     # And forwards, with nobody away: each has the new one, and only then is the old one closed. Keys of tokens, too.
     make_older(t.cast("Files", shop.store), 80)
-    status, told = fleet.run()
+    status, told = fleet.run("-vvvv", "--diff")
     assert status == 0, told
     assert fleet.in_files() == dict.fromkeys(_HOSTS, TWIN)
     assert not shop.logs_in(old)
@@ -147,6 +153,10 @@ def test_one_leads_and_all_take_part(postgres: PrivatePostgres, tmp_path: pathli
     first, *others = fleet.accepted()
     assert first
     assert others == [first, first]
+    # The others are told over a connection of their own: nothing of it shows what they are given.
+    made = {shop.current().password, *fleet.secrets("jwt")}
+    assert len(made) == 2
+    assert not [secret for secret in made if secret in told]
 
 
 # -- one host that follows -----------------------------------------------------------------------------------

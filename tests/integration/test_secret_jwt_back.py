@@ -74,6 +74,21 @@ def test_a_key_that_can_have_signed_nothing_goes_at_once(tmp_path: pathlib.Path,
     assert stages(tokens.store) == {"current": current.version}
 
 
+@pytest.mark.parametrize("line", ["+done create", "-done finish", "-done reload"])
+def test_killed_on_the_way_back_the_next_run_ends_it(tmp_path: pathlib.Path, line: str) -> None:
+    tokens = tokens_in(tmp_path)
+    tokens.rotate()
+    old = tokens.signing()
+    tokens.rotate(force=True)
+    tokens.now += LIVES.cache + LIVES.skew
+    assert tokens.rotate()[1].moves == ["sign", "note_signed"]
+    assert tokens.rotate_and_be_killed(line, rollback=True)
+    assert tokens.rotate()[0].verdict == "ok"
+    assert tokens.signing() == old
+    assert json.loads(tokens.path.read_text())["kid"] == old
+    assert len(tokens.kids()) == 2, "a token of the new key would be refused"
+
+
 def test_an_emergency_is_not_taken_back(tmp_path: pathlib.Path) -> None:
     tokens = tokens_in(tmp_path)
     tokens.rotate()
