@@ -145,7 +145,7 @@ def _core_tests() -> list[str]:
 def _playbook_tests() -> list[str]:
     """For a core between two others on which all that can depend on it is run: what its own programs do with a role."""
     names = set(_elsewhere("ansible-playbook")) - set(_elsewhere("promtool", "browser", *_HOST_ONLY))
-    return sorted(name for name in names if not re.search(rf"{_LOGIC_ALONE}|test_(cycle|secret_role)\.py", name))
+    return sorted(name for name in names if not re.search(rf"{_LOGIC_ALONE}|test_(cycle|secret_(role|everywhere))\.py", name))
 
 
 def _in_containers(boxes: tuple[system.Need, ...]) -> list[Layer]:
