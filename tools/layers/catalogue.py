@@ -75,6 +75,7 @@ def layers() -> list[Layer]:
         *(system.GIT, system.POSTGRES, system.PGBACKREST, system.AGE, system.ZSTD),
         *(system.JOURNAL, system.PROMTOOL, system.CHROMIUM, system.NGINX, system.NPM, system.PEBBLE),
         *(system.PGBOUNCER, system.CARES, system.EVENT, *system.GPG),
+        *(system.APACHE, system.HAPROXY, system.TRACING, system.NSUPDATE, system.NAMED),
     )
     boxes = tuple(system.containers())
     scenario = os.environ.get("SCENARIO", "")

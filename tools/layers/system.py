@@ -50,6 +50,13 @@ JOURNAL = Need("systemd-journal-remote", "/lib/systemd/systemd-journal-remote")
 PROMTOOL = Need("prometheus", "promtool")
 NGINX = Need("nginx", "nginx")
 PEBBLE = Need("pebble", "pebble")
+#: The package with the program alone, without a unit. HAProxy is linked with its libraries and one more.
+APACHE = Need("apache2-bin", "apache2")
+HAPROXY = Need("haproxy", "haproxy")
+TRACING = Need("libopentracing-c-wrapper0", "/usr/lib/*/libopentracing-c-wrapper.so.0")
+#: Dynamic updates of a zone, and the server that takes them; the former brings the latter's libraries.
+NSUPDATE = Need("bind9-dnsutils", "nsupdate")
+NAMED = Need("bind9", "named")
 NPM = Need("npm", "npm")
 PGBOUNCER = Need("pgbouncer", "pgbouncer")
 #: What the unpacked PgBouncer is linked with.
@@ -65,6 +72,8 @@ UNPACKED = {
     PROMTOOL: (("promtool", "prometheus"), "usr/bin/promtool"),
     NGINX: (("nginx",), "usr/sbin/nginx"),
     PEBBLE: (("pebble",), "usr/bin/pebble"),
+    HAPROXY: (("haproxy",), "usr/sbin/haproxy"),
+    NAMED: (("bind9",), "usr/sbin/named"),
     PGBOUNCER: (("pgbouncer",), "usr/sbin/pgbouncer"),
 }
 
