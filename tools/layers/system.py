@@ -98,7 +98,7 @@ def provide(needs: t.Iterable[Need]) -> None:
     """
     python = f"python{platform.python_version().rpartition('.')[0]}"
     missing = [need for need in dict.fromkeys(needs) if not need.is_met]
-    missing = [need for need in missing if need not in UNPACKED or not (_tools() / need.sign).exists()]
+    missing = [need for need in missing if need not in UNPACKED or not _is_whole(_tools() / need.sign)]
     packages = [need.package for need in missing if need not in UNPACKED]
     if not importlib.util.find_spec("ensurepip"):
         packages.append(f"{python}-venv")
@@ -162,6 +162,14 @@ def _no_new_cluster(root: list[str]) -> t.Iterator[None]:
 
 def _tools() -> pathlib.Path:
     return cache() / "tools" / "bin"
+
+
+def _is_whole(program: pathlib.Path) -> bool:
+    """Whether it is there with the libraries that it is linked with: BIND's have its version in their names."""
+    if not program.exists():
+        return False
+    told = subprocess.run(["ldd", str(program)], capture_output=True, text=True, check=False).stdout
+    return "not found" not in told
 
 
 def _unpack(need: Need) -> None:
