@@ -75,8 +75,8 @@ def layers() -> list[Layer]:
     host = (
         *(system.GIT, system.POSTGRES, system.PGBACKREST, system.AGE, system.ZSTD),
         *(system.JOURNAL, system.PROMTOOL, system.CHROMIUM, system.NGINX, system.NPM, system.PEBBLE),
-        *(system.HAPROXY, system.TRACING, system.LUA),
         *(system.PGBOUNCER, system.CARES, system.EVENT, *system.GPG),
+        *(system.APACHE, system.HAPROXY, system.TRACING, system.LUA, system.NSUPDATE, system.NAMED),
     )
     boxes = tuple(system.containers())
     scenario = os.environ.get("SCENARIO", "")
@@ -145,7 +145,8 @@ def _core_tests() -> list[str]:
 def _playbook_tests() -> list[str]:
     """For a core between two others on which all that can depend on it is run: what its own programs do with a role."""
     names = set(_elsewhere("ansible-playbook")) - set(_elsewhere("promtool", "browser", *_HOST_ONLY))
-    return sorted(name for name in names if not re.search(rf"{_LOGIC_ALONE}|test_(cycle|secret_(role|everywhere))\.py", name))
+    elsewhere = rf"{_LOGIC_ALONE}|test_(cycle|secret_(role|everywhere))\.py"
+    return sorted(name for name in names if not re.search(elsewhere, name))
 
 
 def _in_containers(boxes: tuple[system.Need, ...]) -> list[Layer]:

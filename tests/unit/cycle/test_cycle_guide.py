@@ -47,6 +47,7 @@ AVAILABLE = {
     "secrets.database",
     "secrets.api",
     "secrets.jwt",
+    "secrets.certificates",
     "security.patches",
     "release.development",
     "release.staging",
