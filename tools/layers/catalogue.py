@@ -35,8 +35,8 @@ _LOGIC_ALONE = (
 )
 #: Backups: these on the host, and what depends on a version's programs on the oldest and the newest version as well.
 _BACKUPS = r"test_(backup|offsite|files|physical|drill|restore|canary_(offsite|files)|postgres_restore)"
-#: Tests that need boto3 and an S3 server, pgBackRest, nginx, HAProxy, Pebble, PgBouncer, npm and pip-audit, or the wheel's
-#: PostgreSQL beside the host's. What they test does not depend on PostgreSQL's version or on ansible-core.
+#: Tests that need boto3 and an S3 server, pgBackRest, nginx, HAProxy, Pebble, PgBouncer, npm and pip-audit, or the
+#: wheel's PostgreSQL beside the host's. What they test does not depend on PostgreSQL's version or on ansible-core.
 _HOST_ONLY = tuple(
     f"mark.{name}" for name in ("s3", "pgbackrest", "nginx", "haproxy", "packages", "pebble", "pgbouncer", "majors")
 )
