@@ -149,6 +149,28 @@ def _drop(shop: Shop, version: str) -> None:
     index.write_text(json.dumps(content))
 
 
+@pytest.mark.parametrize("strategy", [SINGLE, ALTERNATING])
+def test_what_leaked_while_a_rotation_was_open_is_replaced_as_well(
+    postgres: PrivatePostgres, tmp_path: pathlib.Path, env_file: pathlib.Path, strategy: str
+) -> None:
+    shop = shop_with_file(postgres, tmp_path, strategy, env_file)
+    assert shop.rotate_and_be_killed("+done reload")
+    leaked = shop.current()
+    shop.policy = {"old_sessions": "end"}
+    assert shop.rotate()[1].rotated
+    assert shop.current().password != leaked.password
+    assert not shop.logs_in(leaked)
+    converged(shop, env_file)
+    # One that was begun because of the leak has replaced it.
+    assert shop.rotate_and_be_killed("+done reload")
+    new = shop.current()
+    back = shop.roll_back()[0]
+    assert (back.verdict, "others know the old secret" in back.reason) == ("failed", True)
+    assert shop.rotate()[0].verdict == "ok"
+    assert shop.current() == new
+    converged(shop, env_file)
+
+
 def test_both_are_good_as_long_as_it_was_said_and_no_run_waits_for_it(
     postgres: PrivatePostgres, tmp_path: pathlib.Path, env_file: pathlib.Path
 ) -> None:

@@ -83,6 +83,7 @@ class Run:
             holder = self.target.busy()
             if holder:
                 raise Busy(holder)
+            begun = journal.references or {}
             how = self._take_up(journal)
             if how == "undone" and self.work.others.seen is not None:
                 # The end of what this very play has begun: that it is due still is for the next one.
@@ -90,7 +91,10 @@ class Run:
                     "findings", "the rotation was taken back", "", tuple(self.findings), self._figures(), 1, 1
                 )
             if self.rotation:
-                return self._done("a rotation that was killed was brought to its end: ")
+                done = self._done("a rotation that was killed was brought to its end: ")
+                if not self._leaked_since(begun):
+                    return done
+                self.rotation = None
             current = self.current()
             if current is None:
                 return self.first()
@@ -104,6 +108,10 @@ class Run:
                 return self.not_due(current, age)
             self._begin(journal, current, token)
             return self._done("")
+
+    def _leaked_since(self, begun: t.Mapping[str, t.Any]) -> bool:
+        """A rotation that began before anybody knew of a leak has not replaced what leaked."""
+        return self.work.need.force and self.work.is_emergency and not begun.get("emergency", False)
 
     def _take_up(self, journal: Journal) -> str:
         """Bring a rotation that was killed to its end, forwards or backwards: "done", "undone", or "" without any."""
@@ -219,6 +227,7 @@ class Run:
             "token": token or stores.new_token(),
             "old_version": current.version,
             "strategy": self.target.strategy,
+            "emergency": self.work.is_emergency,
             **who,
         }
         self.rotation = self._rotation(references, self.target.moment())
