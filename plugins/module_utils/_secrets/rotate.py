@@ -78,8 +78,7 @@ class Run:
     # -- what is there -------------------------------------------------------------------------------------------
 
     def go(self) -> Result:
-        journal = Journal(self.work.state_dir, self.work.subject)
-        with journal:
+        with Journal(self.work.state_dir, self.work.subject) as journal:
             holder = self.target.busy()
             if holder:
                 raise Busy(holder)
@@ -87,14 +86,13 @@ class Run:
             how = self._take_up(journal)
             if how == "undone" and self.work.others.seen is not None:
                 # The end of what this very play has begun: that it is due still is for the next one.
-                return Result(
-                    "findings", "the rotation was taken back", "", tuple(self.findings), self._figures(), 1, 1
-                )
+                told = tuple(self.findings)
+                return Result("findings", "the rotation was taken back", "", told, self._figures(), 1, 1)
             if self.rotation:
                 done = self._done("a rotation that was killed was brought to its end: ")
                 if not self._leaked_since(begun):
                     return done
-                self.rotation = None
+                self._lay_aside()
             current = self.current()
             if current is None:
                 return self.first()
@@ -127,8 +125,12 @@ class Run:
         how = journal.resume(steps_of(rotation))
         if how == "undone":
             self._tell_undone(rotation, "a rotation that was killed while it was taken back is taken back now")
-            self.rotation = None
+            self._lay_aside()
         return how
+
+    def _lay_aside(self) -> None:
+        self._hidden |= self.rotation.hidden if self.rotation else set()
+        self.rotation = None
 
     def _refuse_another_strategy(self, references: t.Mapping[str, t.Any]) -> None:
         if references["strategy"] != self.target.strategy:
@@ -192,15 +194,15 @@ class Run:
         old = left.open(current)
         if old is None:
             return
-        who = {"user": current.username, "old_user": old.username}
-        references = {"token": current.version, "old_version": old.version, **who}
+        versions, who = (current.version, old.version), (current.username, old.username)
+        references = dict(zip(("token", "old_version", "user", "old_user"), (*versions, *who)))
         self.rotation = self._rotation(references, self.target.moment())
         self.rotation.switched = left.switched(current)
         self.outcome.changed = True
         close(self.rotation)
-        self.rotation = None
-        message = f"version {old.version} of {old.username} still opened without a rotation of this host: it is closed"
-        self.findings.append(Finding("secret-left-open", "medium", self.store.place, message))
+        self._lay_aside()
+        told = f"version {old.version} of {old.username} still opened without a rotation of this host: it is closed"
+        self.findings.append(Finding("secret-left-open", "medium", self.store.place, told))
 
     def age(self, version: str) -> tuple[float | None, bool]:
         """Seconds since the version was made, and whether it is due. One without a date is due."""
@@ -352,11 +354,10 @@ class Run:
         )
 
     def _old_state(self, rotation: Rotation) -> str:
-        expected: tuple[type[BaseException], ...] = (StoreError, *self.target.errors)
         try:
             old = rotation.old()
             opens = old is not None and self.target.opens(old)
-        except expected as exc:
+        except (StoreError, *self.target.errors) as exc:
             return f"; whether the old secret opens could not be looked at: {exc}"
         return "; the old secret was seen to open" if opens else "; THE OLD SECRET DOES NOT OPEN"
 
