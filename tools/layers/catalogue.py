@@ -143,7 +143,8 @@ def _core_tests() -> list[str]:
 def _playbook_tests() -> list[str]:
     """For a core between two others on which all that can depend on it is run: what its own programs do with a role."""
     names = set(_elsewhere("ansible-playbook")) - set(_elsewhere("promtool", "browser", *_HOST_ONLY))
-    return sorted(name for name in names if not re.search(rf"{_LOGIC_ALONE}|test_(cycle|secret_(role|everywhere))\.py", name))
+    left = rf"{_LOGIC_ALONE}|test_(cycle|secret_(role|everywhere))\.py"
+    return sorted(name for name in names if not re.search(left, name))
 
 
 def _in_containers(boxes: tuple[system.Need, ...]) -> list[Layer]:

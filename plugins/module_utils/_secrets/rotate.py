@@ -29,7 +29,6 @@ from .target import moment_of, moment_of_set
 from .work import Busy, Outcome, Stopped, Work
 
 _MASK = "********"
-#: Every second word would have it in it.
 _TOO_SHORT_TO_HIDE = 3
 
 
@@ -112,7 +111,7 @@ class Run:
         return self.work.need.force and self.work.is_emergency and not begun.get("emergency", False)
 
     def _take_up(self, journal: Journal) -> str:
-        """Bring a rotation that was killed to its end, forwards or backwards: "done", "undone", or "" without any."""
+        """Bring a rotation that was killed to its end: "done", "undone", or "" without any."""
         references = journal.references
         if references is None:
             return ""
@@ -194,8 +193,8 @@ class Run:
         old = left.open(current)
         if old is None:
             return
-        versions, who = (current.version, old.version), (current.username, old.username)
-        references = dict(zip(("token", "old_version", "user", "old_user"), (*versions, *who)))
+        values = (current.version, old.version, current.username, old.username)
+        references = dict(zip(("token", "old_version", "user", "old_user"), values))
         self.rotation = self._rotation(references, self.target.moment())
         self.rotation.switched = left.switched(current)
         self.outcome.changed = True
@@ -354,10 +353,11 @@ class Run:
         )
 
     def _old_state(self, rotation: Rotation) -> str:
+        expected: tuple[type[BaseException], ...] = (StoreError, *self.target.errors)
         try:
             old = rotation.old()
             opens = old is not None and self.target.opens(old)
-        except (StoreError, *self.target.errors) as exc:
+        except expected as exc:
             return f"; whether the old secret opens could not be looked at: {exc}"
         return "; the old secret was seen to open" if opens else "; THE OLD SECRET DOES NOT OPEN"
 

@@ -273,9 +273,10 @@ class Retire(_Step):
     point_of_no_return = True
 
     def is_done(self) -> bool:
+        expected: tuple[type[BaseException], ...] = (StoreError, *self.rotation.target.errors)
         try:
             return self._is_closed()
-        except (StoreError, *self.rotation.target.errors) as exc:
+        except expected as exc:
             # All but this is done and right: who is away now is no reason to take it back.
             raise Unseen(f"it cannot be seen whether the old secret is closed: {exc}") from None
 
