@@ -5,8 +5,8 @@ from __future__ import annotations
 
 _STORE = r"""      kind:
         description:
-          - V(files) keeps each version in a file on the host that runs the module, encrypted with the program C(age), or
-            in the format of C(ansible-vault).
+          - V(files) keeps each version in a file on the host that runs the module, encrypted with the program C(age),
+            or in the format of C(ansible-vault).
           - V(vault) is a KV version 2 engine of HashiCorp Vault or OpenBao, over its HTTP API.
           - V(aws) is AWS Secrets Manager, and needs boto3.
         type: str
@@ -155,8 +155,8 @@ options:
         default: ''
       processes:
         description:
-          - A command, as words, that prints the identifiers of its processes. Each of them has to have been started with
-            what the files of kind V(env) have, which is seen in its environment in C(/proc).
+          - A command, as words, that prints the identifiers of its processes. Each of them has to have been started
+            with what the files of kind V(env) have, which is seen in its environment in C(/proc).
           - Such as C(systemctl show --property MainPID --value shop-api), or C(docker inspect --format {{.State.Pid}}
             shop-worker-1) for a service of compose, which C(docker compose restart) does not have read its C(env_file)
             again, and C(docker compose up --force-recreate) does.
@@ -173,15 +173,15 @@ options:
 options:
   elsewhere:
     description:
-      - Other hosts that have consumers of this secret. Until each of them was seen to use the new one, the old one stays
-        open; what is taken back is closed only when each of them was seen to use the old one again.
+      - Other hosts that have consumers of this secret. Until each of them was seen to use the new one, the old one
+        stays open; what is taken back is closed only when each of them was seen to use the old one again.
       - They are told by M(steward.maintenance.secret_take_up), and the role secret_rotation does that.
     type: list
     elements: str
     default: []
   taken_up:
-    description: What those hosts were seen to use just now, the identifier of a version by host. One that could not be
-      asked is left out. Without this option they are taken for not asked yet.
+    description: What those hosts were seen to use just now, the identifier of a version by host. One that could not
+      be asked is left out. Without this option they are taken for not asked yet.
     type: dict
 """
 

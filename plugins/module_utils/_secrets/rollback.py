@@ -108,6 +108,11 @@ class _Back(Run):
                 f"no rotation of {self.store.place} was left open on this host: there is nothing to go back to."
                 " A rotation that has ended has closed its old secret; force: true makes another new one"
             )
+        if references.get("emergency"):
+            raise Stopped(
+                f"the rotation {references['token']} was begun because others know the old secret, which is not brought"
+                " back: run the rotation again, which ends it"
+            )
         return references
 
     def _proved_back(self) -> Result:

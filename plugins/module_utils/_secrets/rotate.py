@@ -29,7 +29,6 @@ from .target import moment_of, moment_of_set
 from .work import Busy, Outcome, Stopped, Work
 
 _MASK = "********"
-#: Every second word would have it in it.
 _TOO_SHORT_TO_HIDE = 3
 
 
@@ -78,19 +77,21 @@ class Run:
     # -- what is there -------------------------------------------------------------------------------------------
 
     def go(self) -> Result:
-        journal = Journal(self.work.state_dir, self.work.subject)
-        with journal:
+        with Journal(self.work.state_dir, self.work.subject) as journal:
             holder = self.target.busy()
             if holder:
                 raise Busy(holder)
+            begun = journal.references or {}
             how = self._take_up(journal)
             if how == "undone" and self.work.others.seen is not None:
                 # The end of what this very play has begun: that it is due still is for the next one.
-                return Result(
-                    "findings", "the rotation was taken back", "", tuple(self.findings), self._figures(), 1, 1
-                )
+                told = tuple(self.findings)
+                return Result("findings", "the rotation was taken back", "", told, self._figures(), 1, 1)
             if self.rotation:
-                return self._done("a rotation that was killed was brought to its end: ")
+                done = self._done("a rotation that was killed was brought to its end: ")
+                if not self._leaked_since(begun):
+                    return done
+                self._lay_aside()
             current = self.current()
             if current is None:
                 return self.first()
@@ -105,8 +106,12 @@ class Run:
             self._begin(journal, current, token)
             return self._done("")
 
+    def _leaked_since(self, begun: t.Mapping[str, t.Any]) -> bool:
+        """A rotation that began before anybody knew of a leak has not replaced what leaked."""
+        return self.work.need.force and self.work.is_emergency and not begun.get("emergency", False)
+
     def _take_up(self, journal: Journal) -> str:
-        """Bring a rotation that was killed to its end, forwards or backwards: "done", "undone", or "" without any."""
+        """Bring a rotation that was killed to its end: "done", "undone", or "" without any."""
         references = journal.references
         if references is None:
             return ""
@@ -119,8 +124,12 @@ class Run:
         how = journal.resume(steps_of(rotation))
         if how == "undone":
             self._tell_undone(rotation, "a rotation that was killed while it was taken back is taken back now")
-            self.rotation = None
+            self._lay_aside()
         return how
+
+    def _lay_aside(self) -> None:
+        self._hidden |= self.rotation.hidden if self.rotation else set()
+        self.rotation = None
 
     def _refuse_another_strategy(self, references: t.Mapping[str, t.Any]) -> None:
         if references["strategy"] != self.target.strategy:
@@ -184,15 +193,15 @@ class Run:
         old = left.open(current)
         if old is None:
             return
-        who = {"user": current.username, "old_user": old.username}
-        references = {"token": current.version, "old_version": old.version, **who}
+        values = (current.version, old.version, current.username, old.username)
+        references = dict(zip(("token", "old_version", "user", "old_user"), values))
         self.rotation = self._rotation(references, self.target.moment())
         self.rotation.switched = left.switched(current)
         self.outcome.changed = True
         close(self.rotation)
-        self.rotation = None
-        message = f"version {old.version} of {old.username} still opened without a rotation of this host: it is closed"
-        self.findings.append(Finding("secret-left-open", "medium", self.store.place, message))
+        self._lay_aside()
+        told = f"version {old.version} of {old.username} still opened without a rotation of this host: it is closed"
+        self.findings.append(Finding("secret-left-open", "medium", self.store.place, told))
 
     def age(self, version: str) -> tuple[float | None, bool]:
         """Seconds since the version was made, and whether it is due. One without a date is due."""
@@ -219,6 +228,7 @@ class Run:
             "token": token or stores.new_token(),
             "old_version": current.version,
             "strategy": self.target.strategy,
+            "emergency": self.work.is_emergency,
             **who,
         }
         self.rotation = self._rotation(references, self.target.moment())

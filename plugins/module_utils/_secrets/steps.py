@@ -273,6 +273,14 @@ class Retire(_Step):
     point_of_no_return = True
 
     def is_done(self) -> bool:
+        expected: tuple[type[BaseException], ...] = (StoreError, *self.rotation.target.errors)
+        try:
+            return self._is_closed()
+        except expected as exc:
+            # All but this is done and right: who is away now is no reason to take it back.
+            raise Unseen(f"it cannot be seen whether the old secret is closed: {exc}") from None
+
+    def _is_closed(self) -> bool:
         rotation = self.rotation
         previous = stores.labelled(rotation.store.versions(), PREVIOUS)
         if previous is not None and previous.id == rotation.old_version:

@@ -96,5 +96,10 @@ class Work:
         return [*lists, *(placed for consumer in self.consumers for placed in consumer.files)]
 
     @property
+    def is_emergency(self) -> bool:
+        """Somebody else knows the old secret: whoever was let in by it is put out."""
+        return self.policy.old_sessions == "end"
+
+    @property
     def subject(self) -> str:
         return f"{self.store.place} for {self.target.name}"
