@@ -9,7 +9,8 @@
 
 The server answers `/health` with 200 unless its release has a file `broken` or its host has a file `sick` (or the file
 `broken_on` in its release names the directory of its host), `/version` with its release, and anything else with the
-versions of the packages of its release. It ends after five minutes.
+versions of the packages of its release. It ends after five minutes,
+unless it is told otherwise.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ import time
 import typing as t
 import wsgiref.simple_server
 
-_LIFE = 300
+_LIFE = float(os.environ.get("SHOP_LIFE", "300"))
 _HERE = pathlib.Path(__file__).resolve().parent
 
 
@@ -80,7 +81,7 @@ _VERSIONS = versions()
 
 
 def serve(port: int) -> None:
-    with _Server(("127.0.0.1", port), _Handler) as server:
+    with _Server((os.environ.get("SHOP_ADDRESS", "127.0.0.1"), port), _Handler) as server:
         server.set_app(application)
         threading.Timer(_LIFE, lambda: os._exit(0)).start()
         server.serve_forever(poll_interval=0.05)
