@@ -210,8 +210,7 @@ requirements:
   - cryptography 3.3 or newer (C(python3-cryptography)).
   - For V(acme), the library acme 2.0 or newer (C(python3-acme)), which Debian has from 12 on. Tested with 2.1 and 5.9.
 notes:
-  - Signatures, nonces and external account bindings are those of the library. The order itself, C(replaces), ARI,
-    Retry-After and the way back into an order are this collection's.
+  - Signatures, nonces and external account bindings are those of the library, all else is this collection's.
   - The authority's rate limits count for all of an organisation. This module keeps to what the authority tells it, and
     does not count for you.
 seealso:
@@ -241,23 +240,13 @@ EXAMPLES = r"""
     listeners:
       - host: www.example.com
 
-- name: Have one for all names of a zone, by a program that knows its DNS server
+- name: Have one for all names of a zone, whose server takes dynamic updates
   steward.maintenance.certificate_issue:
     names: ['*.example.com']
-    directory: /var/lib/steward/issued/wildcard.example.com
-    challenge: dns-01
-    dns_hook: [/usr/local/sbin/acme-record]
-    resolvers: [192.0.2.53]
-    terms_agreed: true
-
-- name: The same where the zone's server takes dynamic updates
-  steward.maintenance.certificate_issue:
-    names: ['*.example.com', example.com]
-    directory: /var/lib/steward/issued/example.com
+    directory: /var/lib/steward/issued/wildcard
     challenge: dns-01
     nsupdate_server: 192.0.2.53
     nsupdate_key: /etc/steward/acme.key
-    terms_agreed: true
 
 - name: Have one of an authority of our own for the database
   steward.maintenance.certificate_issue:

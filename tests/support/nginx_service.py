@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import pathlib
-import socket
 import subprocess
 import time
 import typing as t
@@ -68,7 +67,10 @@ class NginxService(TlsService):
         with (self.directory / "told.log").open("wb") as told:
             self.process = subprocess.Popen(self.start_command, stdin=subprocess.DEVNULL, stdout=told, stderr=told)
         for _ in range(400):
-            with contextlib.suppress(OSError), socket.create_connection((self.hosts[0], self.port), 1):
+            # Apache opens its port, closes it again and opens it anew before it serves anything.
+            with contextlib.suppress(OSError):
+                for host in self.hosts:
+                    self.served(host)
                 return self
             time.sleep(0.05)
         self.process.kill()

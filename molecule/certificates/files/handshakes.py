@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Shakes hands with what serves TLS on this host, all the time, until it is told to end (SIGTERM).
 
-    python3 handshakes.py /root/handshakes.json
+    python3 handshakes.py /srv/handshakes.json
 
 It uses nothing of the collection. The file then says what failed, which certificates were seen how often by address and
 port, and which ones the links of the services led to before and after, each by its SHA-256 fingerprint.

@@ -3,7 +3,7 @@
 set -eu
 for name in own other; do
     openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 365 -subj "/CN=$name" \
-        -keyout "/root/$name.key" -out "/root/$name.pem" 2>/dev/null
+        -keyout "/srv/$name.key" -out "/srv/$name.pem" 2>/dev/null
 done
 store=/etc/steward/certificates
 
