@@ -50,9 +50,7 @@ class Estate:
         registries = stack.enter_context(Registries(catalogue()))
         self.project = Project(self.directory, registries)
         names = [name for hosts in STAGES.values() for name in hosts]
-        self.hosts = {
-            name: stack.enter_context(Host(self.directory / "hosts", self.project, name)) for name in names
-        }
+        self.hosts = {name: stack.enter_context(Host(self.directory / "hosts", self.project, name)) for name in names}
         servers = {name: self.hosts[name].port for name in STAGES["production"]}
         self.proxy = stack.enter_context(HAProxy(self.directory / "haproxy", servers))
         self._write_inventory()
@@ -60,7 +58,7 @@ class Estate:
         self._begin_with(self.first)
         return self
 
-    def __exit__(self, *exc: t.Any) -> None:
+    def __exit__(self, *exc: object) -> None:
         self._stack.close()
 
     def _begin_with(self, commit: str) -> None:
