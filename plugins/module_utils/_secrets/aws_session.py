@@ -22,7 +22,7 @@ except ImportError:  # told by AwsSession(), where somebody can read it
 
 #: What the SDK raises: without it nothing does.
 BotoCoreError: t.Any = botocore.exceptions.BotoCoreError if boto3 else OSError
-ClientError: t.Any = botocore.exceptions.ClientError if boto3 else OSError
+ClientError: t.Any = botocore.exceptions.ClientError if boto3 else ConnectionError
 
 #: Where services that are everywhere, like IAM, have their endpoint.
 _GLOBAL = {"iam": "us-east-1", "sts": "us-east-1"}
