@@ -56,7 +56,7 @@ bench-certificates: ## 500 endpoints looked at in one call, one in twenty dead o
 bench-files: ## our backup of 100,000 small files beside aws s3 sync, and its memory at a million, about 30 minutes
 	@bin/test --exec python benchmarks/bench_files.py $(BENCH)
 
-bench-audit: ## our audit of the dependencies of 200 projects beside pip-audit and npm audit one by one, about 10 minutes
+bench-audit: ## our audit of the dependencies of 200 projects beside pip-audit and npm audit one by one, about 6 minutes
 	@bin/test --exec python benchmarks/bench_audit.py $(BENCH)
 
 bench-secrets: ## logins refused while a password is rotated under pgbench -C, in both strategies, about 3 minutes (BENCH=--pool: behind PgBouncer, too)

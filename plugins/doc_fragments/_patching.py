@@ -27,6 +27,22 @@ options:
     type: str
     choices: [leave, upgrade]
     default: leave
+  accepted:
+    description:
+      - The accept list that M(steward.maintenance.dependency_info) takes as well. Of its entries, those with the
+        ecosystem V(system) in C(scope) count here, for security fixes that are left as they are (on hold, excluded,
+        kept back and so on), and for packages that no archive has. C(id) is the name of the package, or C(name=version)
+        for that very fix, for lists of packages hold no names of vulnerabilities. C(reason), C(owner) and C(until) are
+        needed; C(host) narrows the scope.
+      - A fix that an entry fits is no finding until that day is over. Entries that are expired, or that fit nothing,
+        are findings. Nothing is left because of an entry.
+    type: list
+    elements: dict
+    default: []
+  host:
+    description: The name of this host, for C(scope) of O(accepted). Empty means the one it has itself.
+    type: str
+    default: ''
   security_origins:
     description:
       - Archives that hold security fixes. Each entry has C(label) and C(codename), both, and C(origin) and C(archive)
@@ -52,6 +68,14 @@ options:
         V(unknown). Each source counts for itself.
     type: str
     default: 24h
+  max_release_age:
+    description:
+      - An archive for security fixes that was last published longer ago than this is not trusted, and the verdict is
+        V(unknown). Its mirror stands still, or its release is not maintained any more; both look as if nothing waited.
+        Empty for archives that are published rarely on purpose. A host without any archive for security fixes is
+        V(unknown), too.
+    type: str
+    default: 30d
   timeout:
     description: How long one program that looks or fetches lists may take.
     type: str

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 _STORE = r"""      kind:
         description:
-          - V(files) keeps each version in a file encrypted with the program C(age), on the host that runs the module.
+          - V(files) keeps each version in a file on the host that runs the module, encrypted with the program C(age),
+            or in the format of C(ansible-vault).
           - V(vault) is a KV version 2 engine of HashiCorp Vault or OpenBao, over its HTTP API.
           - V(aws) is AWS Secrets Manager, and needs boto3.
         type: str
@@ -16,12 +17,19 @@ _STORE = r"""      kind:
         type: path
         default: ''
       recipients:
-        description: For V(files), public keys that the versions are encrypted to.
+        description: For V(files) with C(age), public keys that the versions are encrypted to.
         type: list
         elements: str
         default: []
       identity_file:
-        description: For V(files), the file with the private key, which has no passphrase. Only its path is passed on.
+        description: For V(files) with C(age), the file with the private key, which has no passphrase. Only its path is
+          passed on.
+        type: path
+        default: ''
+      vault_password_file:
+        description: For V(files) with C(ansible-vault), the file with the password, instead of O(store.recipients) and
+          O(store.identity_file). C(ansible-vault view) opens the versions. Needs the Python library C(cryptography). A
+          script that prints the password is refused.
         type: path
         default: ''
       url:
@@ -145,10 +153,36 @@ options:
         description: The C(application_name) that those sessions have. Empty means any.
         type: str
         default: ''
+      processes:
+        description:
+          - A command, as words, that prints the identifiers of its processes. Each of them has to have been started
+            with what the files of kind V(env) have, which is seen in its environment in C(/proc).
+          - Such as C(systemctl show --property MainPID --value shop-api), or C(docker inspect --format {{.State.Pid}}
+            shop-worker-1) for a service of compose, which C(docker compose restart) does not have read its C(env_file)
+            again, and C(docker compose up --force-recreate) does.
+        type: list
+        elements: str
+        default: []
       timeout:
         description: How long each of its commands, and the proof, may take.
         type: str
         default: 1m
+"""
+
+    ELSEWHERE = r"""
+options:
+  elsewhere:
+    description:
+      - Other hosts that have consumers of this secret. Until each of them was seen to use the new one, the old one
+        stays open; what is taken back is closed only when each of them was seen to use the old one again.
+      - They are told by M(steward.maintenance.secret_take_up), and the role secret_rotation does that.
+    type: list
+    elements: str
+    default: []
+  taken_up:
+    description: What those hosts were seen to use just now, the identifier of a version by host. One that could not
+      be asked is left out. Without this option they are taken for not asked yet.
+    type: dict
 """
 
     POOLS = r"""
@@ -237,6 +271,12 @@ options:
         description: How long a version may be in use, like V(90d).
         type: str
         default: 90d
+      kind:
+        description: What it is, as in the role secret_rotation. For V(jwt) the age is that of the key that signs, since
+          each move of its rotation is a version of its own; so the value is read, which the others' never is.
+        type: str
+        choices: ['', database, jwt, api_key, command]
+        default: ''
       store:
         description: The store of this one. Empty means O(store).
         type: dict

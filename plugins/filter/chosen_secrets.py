@@ -65,6 +65,11 @@ options:
     type: list
     elements: str
     default: []
+  host:
+    description: On which host that is. A secret that names C(hosts) is only returned for the first of them, which
+      leads; its C(elsewhere) are the others, and C(consumers_at) has the consumers of each. Empty returns all.
+    type: str
+    default: ""
 """
 
 EXAMPLES = r"""
@@ -86,7 +91,7 @@ _value:
 """
 
 #: What the role or the run decides, and no entry.
-_NOT_OF_ENTRIES = {"name", "period", "force", "state_dir", "emergency", "rollback"}
+_NOT_OF_ENTRIES = {"name", "period", "force", "state_dir", "emergency", "rollback", "elsewhere", "taken_up"}
 _NEED = {"period", "rotate_after_percent", *CONSUMERS_ARGUMENT, *HEALTH_ARGUMENTS}
 
 #: The keys of an entry, by its kind.
@@ -105,9 +110,10 @@ def filtered(
     kinds: t.Sequence[str] = (),
     only: t.Sequence[str] = (),
     compromised: t.Sequence[str] = (),
+    host: str = "",
 ) -> list[dict[str, t.Any]]:
     try:
-        return chosen_secrets(entries, Listed(store or {}, periods or {}, OPTIONS), kinds, only, compromised)
+        return chosen_secrets(entries, Listed(store or {}, periods or {}, OPTIONS), kinds, only, compromised, host)
     except InputError as exc:
         raise AnsibleFilterError(str(exc)) from None
 

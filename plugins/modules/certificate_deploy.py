@@ -88,6 +88,13 @@ options:
         type: str
         choices: [none, smtp, imap, postgres, ldap]
         default: none
+      key_type:
+        description:
+          - Where an RSA and an ECDSA certificate are served side by side, the one to look at, in TLS 1.2.
+            V(any) means the one that the server prefers.
+        type: str
+        choices: [any, ecdsa, rsa]
+        default: any
       names:
         description:
           - Names for all of which the certificate must be valid. When it is left out, that is
@@ -102,7 +109,8 @@ options:
     description:
       - The service, for its usual commands. V(nginx) is tested by C(nginx -t), V(haproxy) by C(haproxy -c) with
         C(/etc/haproxy/haproxy.cfg), V(apache) by C(apache2ctl configtest) or C(apachectl configtest). V(postgresql) has
-        no test. All are reloaded by C(systemctl reload).
+        no test. The first three are reloaded by C(systemctl reload-or-restart), which starts one that could not start
+        for want of its first certificate, and V(postgresql) by C(systemctl reload).
       - V(none) has no commands of its own.
     type: str
     choices: [none, nginx, haproxy, apache, postgresql]
@@ -174,8 +182,8 @@ requirements:
   - cryptography 3.3 or newer (C(python3-cryptography)).
   - Linux, for files in memory (C(memfd_create)).
 notes:
-  - One listener is expected to serve one certificate for a name. Where an RSA and an ECDSA certificate are served side
-    by side, the proof sees only the one that is preferred.
+  - Where an RSA and an ECDSA certificate are served side by side, each has its own O(directory) and is proved by
+    itself, with O(listeners[].key_type).
 seealso:
   - module: steward.maintenance.certificate_info
 author:

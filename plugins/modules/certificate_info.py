@@ -57,6 +57,13 @@ options:
         type: str
         choices: [none, smtp, imap, postgres, ldap]
         default: none
+      key_type:
+        description:
+          - Where an RSA and an ECDSA certificate are served side by side, the one to look at, in TLS 1.2.
+            V(any) means the one that the server prefers.
+        type: str
+        choices: [any, ecdsa, rsa]
+        default: any
       names:
         description:
           - Names for all of which the certificate must be valid. When it is left out, that is
@@ -102,6 +109,12 @@ options:
     description: Absolute path of a PEM bundle with the authorities that are trusted. Empty means those of the system.
     type: path
     default: ''
+  stapling:
+    description:
+      - See as well whether an OCSP answer is stapled, by one more connection to each address, in TLS 1.2. Authorities
+        end OCSP, so a stapled answer is a remnant, and without one a certificate that says must-staple is refused.
+    type: bool
+    default: false
   limits:
     description:
       - By severity, the share of the lifetime that is left from which on it is a finding. One that has ended is always
@@ -259,6 +272,12 @@ endpoints:
     protocol:
       description: The version of TLS that was agreed on, such as V(TLSv1.3).
       type: str
+      returned: always
+    staples:
+      description:
+        - Whether an OCSP answer is stapled. Null when O(stapling) is not set, or when that cannot be seen, as of a
+          server without TLS 1.2.
+      type: bool
       returned: always
     trusted:
       description: Whether the chain leads to an authority that is trusted, dates apart. Null when that is not known.

@@ -98,7 +98,9 @@ options:
     type: str
     default: 5m
   retry_now:
-    description: Try again before a failed name's time, but never before the moment that the authority asked for.
+    description:
+      - Try again before a failed name's time, and once more where the same names had five certificates within a week or
+        their lifetime, but never before the moment that the authority asked for.
     type: bool
     default: false
   challenge:
@@ -128,9 +130,25 @@ options:
     elements: str
     default: []
   dns_hook_timeout:
-    description: The longest that it may take.
+    description: The longest that it, or C(nsupdate), may take.
     type: str
     default: 2m
+  nsupdate_server:
+    description:
+      - DNS server that takes dynamic updates of the zone (RFC 2136), as an IP address, with C(#) and a port where it is
+        not 53, for O(challenge=dns-01) instead of O(dns_hook). The program C(nsupdate) makes and removes the records.
+    type: str
+    default: ''
+  nsupdate_key:
+    description:
+      - Absolute path of the file with the key (TSIG) with which updates are signed, as C(tsig-keygen) writes it. Empty
+        means that they are not signed.
+    type: path
+    default: ''
+  nsupdate_zone:
+    description: The zone that is updated. Empty means that C(nsupdate) finds it.
+    type: str
+    default: ''
   look_first:
     description: Look at the challenge from this host before the authority is asked.
     type: bool
@@ -145,7 +163,7 @@ options:
   resolvers:
     description:
       - DNS servers that must all have the record, as IP addresses, with C(#) and a port where it is not 53. Name those
-        of the zone. Empty means those of the system, which may remember that there was none.
+        of the zone. Empty means O(nsupdate_server), or those of the system, which may remember that there was none.
     type: list
     elements: str
     default: []
@@ -192,8 +210,7 @@ requirements:
   - cryptography 3.3 or newer (C(python3-cryptography)).
   - For V(acme), the library acme 2.0 or newer (C(python3-acme)), which Debian has from 12 on. Tested with 2.1 and 5.9.
 notes:
-  - Signatures, nonces and external account bindings are those of the library. The order itself, C(replaces), ARI,
-    Retry-After and the way back into an order are this collection's.
+  - Signatures, nonces and external account bindings are those of the library, all else is this collection's.
   - The authority's rate limits count for all of an organisation. This module keeps to what the authority tells it, and
     does not count for you.
 seealso:
@@ -223,14 +240,13 @@ EXAMPLES = r"""
     listeners:
       - host: www.example.com
 
-- name: Have one for all names of a zone, by a program that knows its DNS server
+- name: Have one for all names of a zone, whose server takes dynamic updates
   steward.maintenance.certificate_issue:
     names: ['*.example.com']
-    directory: /var/lib/steward/issued/wildcard.example.com
+    directory: /var/lib/steward/issued/wildcard
     challenge: dns-01
-    dns_hook: [/usr/local/sbin/acme-record]
-    resolvers: [192.0.2.53]
-    terms_agreed: true
+    nsupdate_server: 192.0.2.53
+    nsupdate_key: /etc/steward/acme.key
 
 - name: Have one of an authority of our own for the database
   steward.maintenance.certificate_issue:
@@ -265,7 +281,8 @@ findings:
     - What somebody should know, each with C(id), C(severity), C(subject), C(message), C(value), C(threshold) and
       C(action). Beside those of M(steward.maintenance.certificate_info) there are C(issue-failed), C(issue-waiting),
       C(issue-refused), C(clock-wrong), C(ari-unreachable), C(ari-refused), C(ari-malformed), C(ari-too-late),
-      C(replaces-refused), C(chain-not-offered), C(lifetime-cut) and C(versions-left).
+      C(replaces-refused), C(chain-not-offered), C(lifetime-cut), C(challenge-left), C(issue-too-often) and
+      C(versions-left).
   returned: always
   type: list
   elements: dict
@@ -355,11 +372,12 @@ import dataclasses
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.steward.maintenance.plugins.module_utils._certificates.issue import Outcome, issue
+from ansible_collections.steward.maintenance.plugins.module_utils._certificates.issue import issue
 from ansible_collections.steward.maintenance.plugins.module_utils._certificates.issue_arguments import (
     ISSUE_ARGUMENTS,
     issue_settings_from,
 )
+from ansible_collections.steward.maintenance.plugins.module_utils._certificates.issue_settings import Outcome
 from ansible_collections.steward.maintenance.plugins.module_utils._core.outcome import finish
 from ansible_collections.steward.maintenance.plugins.module_utils._core.suggest import InputError
 

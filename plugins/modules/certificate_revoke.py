@@ -64,6 +64,13 @@ options:
         type: str
         choices: [none, smtp, imap, postgres, ldap]
         default: none
+      key_type:
+        description:
+          - Where an RSA and an ECDSA certificate are served side by side, the one to look at, in TLS 1.2.
+            V(any) means the one that the server prefers.
+        type: str
+        choices: [any, ecdsa, rsa]
+        default: any
       names:
         description:
           - Names for all of which the certificate must be valid. When it is left out, that is

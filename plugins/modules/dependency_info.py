@@ -40,7 +40,7 @@ options:
     description: Shell patterns of files of requirements, relative to the project.
     type: list
     elements: str
-    default: ['requirements*.txt', 'requirements/*.txt']
+    default: ['*requirements*.txt', 'requirements/*.txt']
   environments:
     description: Shell patterns of virtual environments, relative to the project.
     type: list

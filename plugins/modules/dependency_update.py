@@ -127,7 +127,7 @@ options:
     description: Shell patterns of files of requirements, relative to the project.
     type: list
     elements: str
-    default: ['requirements*.txt', 'requirements/*.txt']
+    default: ['*requirements*.txt', 'requirements/*.txt']
   own_packages:
     description: Shell patterns of names of packages of your own.
     type: list

@@ -10,8 +10,9 @@ module: secret_info
 version_added: 0.2.0
 short_description: Tell how old secrets are and when they are due
 description:
-  - Asks a store when the current version of each secret was made. No value that is in use is read, so a token or key
-    that may only list versions will do, and a store of files needs no private key for it. In a vault, what is pending
+  - Asks a store when the current version of each secret was made. No value that is in use is read, but that of
+    keys of tokens (O(secrets[].kind=jwt)); so for the others a token or key that may only list versions will do, and a
+    store of files needs no private key. In a vault, what is pending
     lies in the data of a path of its own, which is read.
   - From 80 percent of the period on, a finding says that the secret is due soon. From 100 percent on, the verdict is
     V(failed).

@@ -121,6 +121,12 @@ options:
       names who uses it, and the next run looks again. Both passwords are good meanwhile, if O(users) has two.
     type: str
     default: 5m
+  overlap:
+    description: With two O(users), how long both passwords are good after the switch, such as the longest time for
+      which a client caches the old one. No run waits for it; the first one after it closes the old password. It does
+      not count with O(old_sessions=end).
+    type: str
+    default: 0s
   old_sessions:
     description:
       - What becomes of sessions that the old password let in. V(wait) for their end, V(keep) them, or V(end) them at
@@ -158,6 +164,7 @@ options:
 extends_documentation_fragment:
   - steward.maintenance._secrets
   - steward.maintenance._secrets.consumers
+  - steward.maintenance._secrets.elsewhere
   - steward.maintenance._secrets.pools
   - steward.maintenance._postgres
   - steward.maintenance._application.health
@@ -239,10 +246,7 @@ EXAMPLES = r"""
 - name: Rotate a password that somebody has seen, at once
   steward.maintenance.secret_rotate:
     name: shop/database
-    store:
-      kind: vault
-      url: https://vault.example.com:8200
-      token_file: /etc/steward/vault.token
+    store: {kind: aws, region: eu-central-1}
     login_host: db.example.com
     users: [shop]
     databases: [shop]
@@ -251,6 +255,16 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+missing_hosts:
+  description: Those of O(elsewhere) that have not been seen to use what is current.
+  returned: always
+  type: list
+  elements: str
+  sample: []
+stays_open:
+  description: Whether a later run goes on with this rotation.
+  returned: always
+  type: bool
 verdict:
   description: V(ok), V(findings), V(unknown) or V(failed). V(unknown) and V(failed) fail the task. V(unknown) is also
     that another run is at work.
@@ -336,6 +350,7 @@ from ansible_collections.steward.maintenance.plugins.module_utils._secrets.argum
     consumers_from,
     gates_from,
     need_from,
+    others_from,
     policy_from,
     state_directory,
     store_from,
@@ -372,6 +387,7 @@ def main() -> None:
             need=need_from(params),
             state_dir=state_directory(params["state_dir"]),
             gates=gates_from(pools_from(params)),
+            others=others_from(params),
         )
         go = roll_back if params["rollback"] else rotate
         result = go(work, module.check_mode, outcome)

@@ -67,6 +67,13 @@ options:
       - Each run with this replaces them.
     type: bool
     default: false
+  rollback:
+    description:
+      - Take the rotation back, as long as the old key is there. A new key that may have signed stays accepted until no
+        token of it can be valid any more, and the old one signs again; one that was never published is gone at once.
+      - The old key is still due then, so once that is over, a run without this option publishes another new one.
+    type: bool
+    default: false
   present_secret:
     description: For V(HS256), the shared secret that is in use, for a store that has none yet. With a store that has
       one, it is not looked at. It needs 32 bytes or more.
@@ -81,6 +88,7 @@ options:
 extends_documentation_fragment:
   - steward.maintenance._secrets
   - steward.maintenance._secrets.consumers
+  - steward.maintenance._secrets.elsewhere
   - steward.maintenance._application.health
   - steward.maintenance._attributes
 attributes:
@@ -137,6 +145,12 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+missing_hosts:
+  description: Those of O(elsewhere) that have not been seen to use what is current.
+  returned: always
+  type: list
+  elements: str
+  sample: []
 verdict:
   description: V(ok), V(findings), V(unknown) or V(failed). V(unknown) and V(failed) fail the task. V(unknown) is that
     another run is at work.
@@ -170,7 +184,8 @@ coverage:
   sample: {looked: 1, of: 1}
 moves:
   description: The moves that were made, or the first that would be in check mode. V(first) makes the first key,
-    V(publish), V(sign), V(remove) and V(replace) do what they say, V(note_published) and V(note_signed) write down
+    V(publish), V(sign), V(remove), V(replace), V(withdraw) and V(sign_back) do what they say, V(note_published) and
+    V(note_signed) write down
     since when the consumers have it.
   returned: always
   type: list
@@ -213,6 +228,10 @@ keys:
       description: Since when it signs. Empty when it does not, or when that is not known yet.
       type: str
       sample: "2026-08-23T04:16:05Z"
+    withdrawn:
+      description: When its rotation was taken back, in UTC. It is accepted until its tokens have ended.
+      type: str
+      sample: ""
     signs:
       description: Whether it is the one that signs.
       type: bool
@@ -239,7 +258,8 @@ from ansible_collections.steward.maintenance.plugins.module_utils._secrets.key_a
     KEY_ARGUMENTS,
     key_work_from,
 )
-from ansible_collections.steward.maintenance.plugins.module_utils._secrets.rotate_keys import KeyOutcome, rotate_keys
+from ansible_collections.steward.maintenance.plugins.module_utils._secrets.key_work import KeyOutcome
+from ansible_collections.steward.maintenance.plugins.module_utils._secrets.rotate_keys import rotate_keys
 from ansible_collections.steward.maintenance.plugins.module_utils._secrets.store import StoreError
 
 
@@ -252,7 +272,8 @@ def main() -> None:
     )
     outcome = KeyOutcome()
     try:
-        result = rotate_keys(key_work_from(module.params), module.check_mode, outcome)
+        work = key_work_from(module.params)
+        result = rotate_keys(work, module.check_mode, outcome, module.params["rollback"])
     except (InputError, StoreError) as exc:
         module.fail_json(msg=str(exc))
     finish(module, result, outcome.changed, **outcome.beside())

@@ -166,6 +166,7 @@ options:
 extends_documentation_fragment:
   - steward.maintenance._secrets
   - steward.maintenance._secrets.consumers
+  - steward.maintenance._secrets.elsewhere
   - steward.maintenance._application.health
   - steward.maintenance._attributes
 attributes:
@@ -232,6 +233,16 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+missing_hosts:
+  description: Those of O(elsewhere) that have not been seen to use what is current.
+  returned: always
+  type: list
+  elements: str
+  sample: []
+stays_open:
+  description: Whether a later run goes on with this rotation.
+  returned: always
+  type: bool
 verdict:
   description: V(ok), V(findings), V(unknown) or V(failed). V(unknown) and V(failed) fail the task. V(unknown) is that
     another run is at work, or that the service does not tell who uses which key.
@@ -285,7 +296,7 @@ version:
   sample: 4f6c1d8e-0d0c-4a3e-9c1e-7d6a5f4e3b2a
 waits_for:
   description: What is waited for. V(use) of the new key, quiet of the old one before it is closed (V(disable)), the end
-    of its rest before it is deleted (V(delete)), or nothing that could be seen (V(unseen)).
+    of its rest before it is deleted (V(delete)), other hosts (V(hosts)), or nothing that could be seen (V(unseen)).
   returned: always
   type: str
   sample: disable

@@ -143,8 +143,10 @@ reason:
 findings:
   description:
     - What somebody should know about, each with C(id), C(severity), C(subject), C(message), C(value), C(threshold) and
-      C(action). The ids are V(security-left), V(upgrade-left), V(way-back-missing), V(apt-warning),
-      V(dpkg-interrupted), V(space-short), V(clock-not-synchronised), V(upgrade-failed) and V(went-back).
+      C(action). The ids are V(security-left), V(accept-expired), V(accept-unused),
+      V(package-without-archive), V(upgrade-left),
+      V(way-back-missing), V(apt-warning), V(dpkg-interrupted), V(space-short),
+      V(clock-not-synchronised), V(upgrade-failed), V(evidence-lost) and V(went-back).
   returned: always
   type: list
   elements: dict
@@ -152,7 +154,16 @@ figures:
   description: Measured numbers. C(security_upgrades) are those that a new simulation still finds afterwards.
   returned: always
   type: dict
-  sample: {packages: 312, upgrades: 0, security_upgrades: 0, new_packages: 0, left: 0, left_security: 0, upgraded: 2}
+  sample:
+    packages: 312
+    upgrades: 0
+    security_upgrades: 0
+    new_packages: 0
+    left: 0
+    left_security: 0
+    without_archive: 0
+    accepted: 0
+    upgraded: 2
 coverage:
   description: Sources of packages whose lists can be trusted, of all.
   returned: always
@@ -172,6 +183,7 @@ packages:
       way_back: archive
       state: ready
       reason: ''
+      accepted_until: ''
 changes:
   description: Every package whose version is another one now, by dpkg. C(before) is empty for a new package.
   returned: always
@@ -204,6 +216,14 @@ did:
   type: list
   elements: str
   sample: []
+evidence:
+  description:
+    - Directory with what was installed before and afterwards (C(sbom-before.json) and C(sbom-after.json), CycloneDX
+      1.6), C(difference.json), and all else in C(upgrade.json). Empty when no package was changed. It is below
+      O(state_dir), closed to others; the last 24 are kept.
+  returned: always
+  type: str
+  sample: /var/lib/steward/patching/evidence/2026-11-27T030000Z
 output:
   description: The end of what apt or dpkg said last. All of it is in C(apt.log) in O(state_dir).
   returned: always

@@ -90,9 +90,10 @@ reason:
 findings:
   description:
     - What somebody should know about, each with C(id), C(severity), C(subject), C(message), C(value), C(threshold) and
-      C(action). The ids are V(security-waiting), V(security-left), V(upgrades-waiting), V(upgrade-left),
-      V(way-back-missing), V(apt-warning), V(lock-held), V(dpkg-interrupted), V(space-short), V(clock-not-synchronised),
-      V(service-uses-replaced-files), V(process-uses-replaced-files) and V(reboot-needed).
+      C(action). The ids are V(security-waiting), V(security-left), V(accept-expired), V(accept-unused),
+      V(package-without-archive), V(upgrades-waiting), V(upgrade-left), V(way-back-missing), V(apt-warning),
+      V(lock-held), V(dpkg-interrupted), V(space-short), V(clock-not-synchronised), V(service-uses-replaced-files),
+      V(process-uses-replaced-files) and V(reboot-needed).
   returned: always
   type: list
   elements: dict
@@ -107,6 +108,8 @@ figures:
     new_packages: 1
     left: 1
     left_security: 0
+    without_archive: 0
+    accepted: 0
     processes_with_replaced_files: 1
 coverage:
   description: Sources of packages whose lists can be trusted, of all.
@@ -118,7 +121,8 @@ packages:
     - Packages that have a newer version. C(state) is V(ready), or why it would be left, V(held), V(excluded),
       V(postgresql), V(pinned), V(phased), V(kept-back) or V(blocked), with C(reason).
     - C(way_back) says where the installed version could be had again, V(kept) (put aside), V(cache) (apt's cache) or
-      V(archive); empty when nowhere.
+      V(archive); empty when nowhere. C(accepted_until) is the last day on which O(accepted) allows a security fix to be
+      left.
   returned: always
   type: list
   elements: dict
@@ -131,6 +135,7 @@ packages:
       way_back: archive
       state: ready
       reason: ''
+      accepted_until: ''
 new_packages:
   description: Packages that would come with the others because those need them, with C(name) and C(version).
   returned: always

@@ -193,7 +193,8 @@ def test_a_reload_that_works_and_says_otherwise_is_taken_back_all_the_same(site:
     assert set(clients.seen) <= {site.first.fingerprint, new.fingerprint}
     assert clients.failures == []
     _is_untouched(site)
-    assert site.service.loads == 3
+    # Two signals that come before the first one is seen are one.
+    assert site.service.loads in (2, 3)
 
 
 def test_another_chain_of_the_same_certificate_has_to_be_served_as_well(site: Site) -> None:

@@ -152,6 +152,22 @@ def test_malformed_and_slow_answers_are_named(acme: Place, fault: Fault, told: s
     assert not acme.current.exists()
 
 
+def test_an_answer_of_a_byte_now_and_then_holds_up_nothing(acme: Place) -> None:
+    """No byte is late by itself; the whole would take ten minutes."""
+    _have_one(acme)
+    acme.due_now()
+    acme.proxy.faults = [Fault("/renewal-info/", 200, b"x" * 2000, drips=0.3)]
+    result, outcome = acme.issue(timeout="1s")
+    assert (outcome.renewal["fallback"], outcome.renewal["source"], outcome.changed) == (
+        "unreachable",
+        "lifetime",
+        False,
+    )
+    assert "has not answered to the end in 3 s" in result.findings[0].message
+    acme.ask_again()
+    assert acme.issue()[1].changed
+
+
 def test_an_answer_that_was_lost_is_not_an_order_that_was_lost(acme: Place) -> None:
     """The request to finalize arrived, and its answer did not."""
     acme.proxy.faults = [Fault("/finalize-order/", 502, b"", after=True, times=1)]
@@ -173,6 +189,58 @@ def test_an_order_is_placed_without_replaces_where_that_is_refused(acme: Place) 
     assert ["replaces" in order for order in acme.proxy.orders()] == [False]
 
 
+def test_an_authority_that_wants_to_be_left_alone_is_not_even_asked_for_its_directory(acme: Place) -> None:
+    acme.proxy.faults = [Fault("/dir", 503, _UNAVAILABLE, {"Retry-After": "5000"}, times=99)]
+    assert acme.issue(check_mode=True)[0].verdict == "failed"
+    assert not acme.account.exists()
+    result, _outcome = acme.issue()
+    assert "tried again from" in result.reason
+    acme.proxy.asked.clear()
+    result, _outcome = acme.issue(retry_now=True)
+    assert (result.verdict, result.findings[-1].id, acme.proxy.asked) == ("failed", "issue-waiting", [])
+
+
+def test_what_is_issued_again_and_again_is_stopped_before_the_authority_stops_it(acme: Place) -> None:
+    """Such as by two that work in one directory. What is compromised does not wait."""
+    for number in range(5):
+        kind = ("ecdsa-p256", "ecdsa-p384")[number % 2]
+        assert acme.issue(key_type=kind)[0].verdict == "ok"
+    acme.proxy.asked.clear()
+    result, outcome = acme.issue(key_type="ecdsa-p384")
+    assert (result.verdict, result.findings[-1].id, outcome.changed) == ("failed", "issue-too-often", False)
+    assert acme.proxy.count("/order-plz") == 0
+    assert acme.issue(key_type="ecdsa-p384", names=["other.example.com"], directory=str(acme.place / "other"))[
+        1
+    ].changed
+    assert acme.issue(compromised=[outcome.fingerprint])[1].changed
+    assert acme.issue(key_type="ecdsa-p384", retry_now=True)[1].changed
+
+
+def test_a_name_that_was_not_ordered_gets_no_proof(acme: Place) -> None:
+    """Whoever sits on the way may ask for another one, to get a certificate for it."""
+    challenge = {"type": "http-01", "url": acme.proxy.directory_url, "token": "t" * 43, "status": "pending"}
+    other = {"identifier": {"type": "dns", "value": "bank.example.com"}, "status": "pending", "challenges": [challenge]}
+    acme.proxy.faults = [Fault("/authZ/", 200, other, times=99)]
+    result, _outcome = acme.issue()
+    assert "wants a proof for bank.example.com, which was not ordered" in result.reason
+    assert (acme.proxy.count("/chalZ/"), acme.leftovers()) == (0, [])
+
+
+def test_a_proof_that_cannot_be_taken_away_is_told_until_it_is(acme: Place) -> None:
+    hook = acme.place / "hook"
+    hook.write_text(f'#!/bin/sh\n[ $1 = cleanup ] && {{ echo not today >&2; exit 4; }}\n{acme.dns.hook} "$@"\n')
+    hook.chmod(0o755)
+    usual = {"names": ["left.example.org"], "challenge": "dns-01", "resolvers": [f"127.0.0.1#{acme.dns.port}"]}
+    for changed in (True, False):
+        result, outcome = acme.issue(**usual, dns_hook=[str(hook)])
+        assert (result.verdict, outcome.changed) == ("findings", changed), result
+        assert [finding.id for finding in result.findings] == ["challenge-left"]
+        assert "_acme-challenge.left.example.org: " in result.findings[0].message
+        assert "ended with status 4: not today" in result.findings[0].message
+    result, _outcome = acme.issue(**usual, dns_hook=[str(acme.dns.hook)])
+    assert (result.verdict, acme.leftovers()) == ("ok", [])
+
+
 def test_a_name_that_the_authority_refuses(acme: Place) -> None:
     result, _outcome = acme.issue(names=[NAME, BLOCKED])
     assert result.verdict == "failed"
@@ -186,6 +254,13 @@ def test_a_clock_that_is_off_by_a_day_orders_nothing(acme: Place) -> None:
     assert (result.verdict, result.findings[-1].id, outcome.changed) == ("failed", "clock-wrong", False)
     assert "1 d ahead of the authority's" in result.reason
     assert {each.method for each in acme.proxy.asked} == {"GET"}
+    # One that is behind never lets anything come due, so it is told before.
+    _have_one(acme)
+    acme.proxy.clock_ahead = 86400
+    result, outcome = acme.issue()
+    assert (result.verdict, outcome.changed) == ("findings", False)
+    assert [(finding.id, finding.severity) for finding in result.findings] == [("clock-wrong", "high")]
+    assert "1 d behind the authority's" in result.findings[0].message
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,11 @@ def test_only_what_is_served_nowhere_is_revoked_and_only_once(acme: Place, tmp_p
         new = acme.issue(compromised=[old.fingerprint])[1]
         told = ask()
         assert (told["verdict"], "still serves it" in told["reason"]) == ("failed", True), told
+        # However long that takes: what nobody could revoke without its certificate is not removed.
+        for _renewal in range(2):
+            acme.due_now()
+            new = acme.issue(compromised=[old.fingerprint], keep=0)[1]
+        assert old.version in acme.versions()
     told = ask()
     assert (told["verdict"], "cannot be seen" in told["reason"]) == ("unknown", True), told
     assert "no certificate with the fingerprint" in ask(fingerprints=["0" * 64])["reason"]
@@ -62,3 +67,8 @@ def test_only_what_is_served_nowhere_is_revoked_and_only_once(acme: Place, tmp_p
         # Also when nobody remembers: the authority does.
         shutil.rmtree(acme.issued / "revoked")
         assert ask()["changed"] is False
+        # It stays in the list of the site when it is gone here, and when the service is down.
+        acme.due_now()
+        assert old.version in acme.issue(compromised=[old.fingerprint], keep=0)[1].removed
+    told = ask()
+    assert (told["verdict"], told["changed"]) == ("ok", False), told

@@ -19,6 +19,7 @@ from support.secret_kv import TOKEN, KvServer
 from support.secrets import (
     ALTERNATING,
     DATABASE,
+    DAY,
     SINGLE,
     TWIN,
     USER,
@@ -31,8 +32,11 @@ from support.secrets import (
     stages,
 )
 
+from ansible_collections.steward.maintenance.plugins.module_utils._core.health import Health
 from ansible_collections.steward.maintenance.plugins.module_utils._core.journal import Journal
 from ansible_collections.steward.maintenance.plugins.module_utils._postgres.rotation import DatabasePassword
+from ansible_collections.steward.maintenance.plugins.module_utils._secrets.consumers import Consumer
+from ansible_collections.steward.maintenance.plugins.module_utils._secrets.rotation import Others
 from ansible_collections.steward.maintenance.plugins.module_utils._secrets.store_kv import Kv, KvSettings
 
 pytest_plugins = ("support.postgres_fixtures", "support.secret_fixtures")
@@ -70,6 +74,51 @@ def test_another_host_withdraws_what_opens_nothing(
     assert "withdrawn" in result.findings[0].message
     assert stages(shop.store) == {"current": first.version}
     assert shop.rotate()[1].version != pending
+    converged(shop, env_file)
+
+
+def test_another_host_closes_the_old_one_that_was_left_open(
+    postgres: PrivatePostgres, tmp_path: pathlib.Path, env_file: pathlib.Path
+) -> None:
+    """The host that began had given out the new one, and is gone with its journal."""
+    shop = shop_with_file(postgres, tmp_path, ALTERNATING, env_file)
+    old = shop.current()
+    assert shop.rotate_and_be_killed("+done reload")
+    _lose_the_journal(shop)
+    # Both are to be good for as long as they were to be; after that it is closed, as soon as nobody uses it.
+    shop.policy = {"overlap": DAY}
+    result, outcome = shop.rotate(force=False)
+    assert (result.verdict, outcome.stays_open) == ("ok", True), result
+    assert shop.logs_in(old)
+    make_older(t.cast("t.Any", shop.store), 2)
+    shop.policy = {"overlap": DAY, "observe_timeout": 0}
+    session = open_session(shop, USER, old.password, "report")
+    assert shop.rotate(force=False)[0].findings[-1].id == "secret-old-in-use"
+    session.close()
+    wait_for(lambda: not postgres.run_sql(f"SELECT 1 FROM pg_stat_activity WHERE usename = '{USER}'"), "its end")
+    result, outcome = shop.rotate(force=False)
+    assert [finding.id for finding in result.findings] == ["secret-left-open"], result
+    assert outcome.changed
+    converged(shop, env_file)
+
+
+@pytest.mark.parametrize("strategy", [SINGLE, ALTERNATING])
+def test_what_another_host_has_set_is_taken_back_as_well(
+    postgres: PrivatePostgres, tmp_path: pathlib.Path, env_file: pathlib.Path, kv: KvServer, strategy: str
+) -> None:
+    shop = shop_with_file(postgres, tmp_path, strategy, env_file)
+    first = shop.current()
+    shop.store = Kv(KvSettings(kv.url, TOKEN, timeout=5), "shop")
+    shop.store.create_first(first.version, first.value)
+    assert shop.rotate_and_be_killed("+done set")
+    _lose_the_journal(shop)
+    kv.inject(r"POST /v1/secret/data/shop$", faults.refusing(500, "Broken"))
+    result, _outcome = shop.rotate(force=False)
+    assert "all was undone; the old secret was seen to open" in result.reason
+    kv.heal()
+    assert shop.current() == first
+    assert shop.logs_in(first)
+    assert shop.rotate()[0].verdict in ("ok", "findings")
     converged(shop, env_file)
 
 
@@ -208,6 +257,76 @@ def test_a_store_that_goes_down_at_the_promotion_is_brought_to_order_by_the_next
     converged(in_vault, env_file)
 
 
+# -- hosts that have it, too ---------------------------------------------------------------------------------
+
+
+def test_the_old_one_is_not_closed_before_all_hosts_have_the_new_one(
+    postgres: PrivatePostgres, tmp_path: pathlib.Path, env_file: pathlib.Path
+) -> None:
+    shop = shop_with_file(postgres, tmp_path, ALTERNATING, env_file)
+    old = shop.current()
+    shop.others = Others(("web2", "web3"))
+    result, outcome = shop.rotate()
+    assert (result.verdict, outcome.stays_open, outcome.missing_hosts) == ("ok", True, ["web2", "web3"]), result
+    token = outcome.version
+    # One of them cannot be asked: that is not clean, and nothing is closed.
+    shop.others = Others(("web2", "web3"), {"web2": token})
+    result, outcome = shop.rotate(force=False)
+    assert (result.verdict, outcome.missing_hosts) == ("unknown", ["web3"]), result
+    assert "web3" in result.reason
+    assert shop.logs_in(old)
+    assert shop.logs_in(shop.current())
+    shop.others = Others(("web2", "web3"), {"web2": token, "web3": token})
+    result, outcome = shop.rotate(force=False)
+    assert (result.verdict, outcome.stays_open, outcome.missing_hosts) == ("ok", False, []), result
+    converged(shop, env_file)
+    # One that has lost it meanwhile is told, when they are asked.
+    shop.others = Others(("web2", "web3"), {"web2": token})
+    assert shop.rotate(force=False)[0].verdict == "unknown"
+
+
+def test_the_new_one_is_not_closed_before_all_hosts_have_the_old_one_back(
+    postgres: PrivatePostgres, tmp_path: pathlib.Path, env_file: pathlib.Path
+) -> None:
+    shop = shop_with_file(postgres, tmp_path, ALTERNATING, env_file)
+    old = shop.current()
+    shop.others = Others(("web2",))
+    token = shop.rotate()[1].version
+    new = shop.current()
+    result, outcome = shop.roll_back()
+    assert (result.verdict, outcome.stays_open, outcome.missing_hosts) == ("ok", True, ["web2"]), result
+    assert shop.current() == old
+    assert in_file(env_file) == (old.username, old.password)
+    assert shop.logs_in(new), "whoever has the new one on another host was locked out"
+    shop.others = Others(("web2",), {"web2": token})
+    result, outcome = shop.roll_back()
+    assert (result.verdict, outcome.missing_hosts) == ("unknown", ["web2"]), result
+    assert shop.logs_in(new)
+    shop.others = Others(("web2",), {"web2": old.version})
+    assert shop.roll_back()[0].verdict == "ok"
+    converged(shop, env_file)
+
+
+def test_a_failure_after_others_have_it_is_taken_back_everywhere(
+    postgres: PrivatePostgres, tmp_path: pathlib.Path, env_file: pathlib.Path
+) -> None:
+    shop = shop_with_file(postgres, tmp_path, ALTERNATING, env_file)
+    old = shop.current()
+    shop.others = Others(("web2",))
+    token = shop.rotate()[1].version
+    shop.others = Others(("web2",), {"web2": token})
+    shop.health = Health(command=("false",), timeout=1)
+    result, outcome = shop.rotate(force=False)
+    assert (result.verdict, outcome.stays_open, outcome.missing_hosts) == ("failed", True, ["web2"]), result
+    assert all(shop.logs_in(secret) for secret in (old, shop.store.read_version(token)))
+    shop.others, shop.health = Others(("web2",), {"web2": old.version}), Health()
+    # It is due still, but what this play has begun is over.
+    result, outcome = shop.rotate()
+    assert (result.verdict, outcome.rotated) == ("findings", False), result
+    assert "secret-taken-back" in [finding.id for finding in result.findings]
+    converged(shop, env_file)
+
+
 # -- who still uses the old one ------------------------------------------------------------------------------
 
 
@@ -225,8 +344,13 @@ def test_the_old_one_is_not_closed_while_it_is_used(
     assert shop.current().username == TWIN
     assert shop.logs_in(old), "both are good until nobody uses the old one"
 
+    # Who has taken up the new one is not told again.
+    told = tmp_path / "told"
+    tell = ("sh", "-c", f"echo told >>{told}")
+    shop.consumers = (*shop.consumers, Consumer("worker", commands=(tell,), probe=("true",)))
     again = shop.rotate(force=False)[0]
     assert again.findings[-1].id == "secret-old-in-use"
+    assert not told.exists()
     session.close()
     wait_for(lambda: not postgres.run_sql(f"SELECT 1 FROM pg_stat_activity WHERE usename = '{USER}'"), "its end")
     assert shop.rotate(force=False)[0].verdict == "ok"

@@ -15,11 +15,12 @@ import pytest
 from support.certificates import DAY, Authority, now, pem_of_key
 from support.modules import run_module
 
-from ansible_collections.steward.maintenance.plugins.module_utils._certificates.issue import Outcome, issue
+from ansible_collections.steward.maintenance.plugins.module_utils._certificates.issue import issue
 from ansible_collections.steward.maintenance.plugins.module_utils._certificates.issue_arguments import (
     ISSUE_ARGUMENTS,
     issue_settings_from,
 )
+from ansible_collections.steward.maintenance.plugins.module_utils._certificates.issue_settings import Outcome
 from ansible_collections.steward.maintenance.plugins.module_utils._certificates.trust import (
     Trust,
     shake_hands_in_memory,
@@ -97,6 +98,15 @@ def test_an_authority_that_ends_soon_or_cannot_be_used(tmp_path: pathlib.Path) -
         assert "close" not in result.reason
 
 
+def test_with_fewer_than_three_runs_left_a_failure_is_severe(tmp_path: pathlib.Path) -> None:
+    """Whatever the share is: of thirty hours two runs are left at the start."""
+    for lifetime, severity in (("30h", "high"), ("90d", "medium")):
+        arguments = _arguments(tmp_path, Authority(), lifetime=lifetime, directory=str(tmp_path / lifetime))
+        assert _issue(arguments)[0].verdict == "ok"
+        result, _outcome = _issue({**arguments, "authority_passphrase": "close", "renew_left": "99.99%"})
+        assert [(finding.id, finding.severity) for finding in result.findings] == [("issue-failed", severity)]
+
+
 def test_one_that_signs_itself_and_the_check_mode(tmp_path: pathlib.Path) -> None:
     arguments = {"names": ["*.example.com"], "directory": str(tmp_path / "own"), "provider": "self_signed"}
     foretold = run_module("certificate_issue", arguments, check=True)
@@ -114,7 +124,15 @@ def test_one_that_signs_itself_and_the_check_mode(tmp_path: pathlib.Path) -> Non
         ({"names": []}, "names is empty"),
         ({"names": ["a b"]}, r"names\[0\] is 'a b': write a DNS name or an address"),
         ({"provider": "acme", "names": ["*.example.com"]}, "only with the challenge dns-01"),
-        ({"provider": "acme", "challenge": "dns-01"}, "dns_hook is empty"),
+        ({"provider": "acme", "challenge": "dns-01"}, "dns_hook and nsupdate_server are empty"),
+        ({"provider": "acme", "challenge": "dns-01", "nsupdate_server": "ns1"}, "nsupdate_server is 'ns1': write an"),
+        (
+            {"provider": "acme", "challenge": "dns-01", "nsupdate_server": "192.0.2.53", "nsupdate_key": "/no"},
+            "nsupdate_key '/no' is no file",
+        ),
+        ({"provider": "acme", "nsupdate_server": "192.0.2.53"}, "of no use to the challenge http-01"),
+        ({"names": ['a"b.example.com']}, "write a DNS name or an address"),
+        ({"names": ["a.example.com\nserver 192.0.2.66"]}, "write a DNS name or an address"),
         ({"provider": "acme", "names": ["192.0.2.7"], "challenge": "dns-01", "dns_hook": ["/x"]}, "only the challenge"),
         ({"provider": "acme", "challenge": "dns-01", "dns_hook": ["hook"]}, "write the absolute path of a program"),
         ({"provider": "acme", "directory_url": "http://ca.example"}, "write the https address"),

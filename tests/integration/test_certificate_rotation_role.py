@@ -76,6 +76,9 @@ def test_from_a_deployment_that_fails_to_the_revocation(play: Play, acme: Place,
 
     # Its key became known. The next one is issued and cannot be loaded: the old one stays, and is not revoked.
     play.variables["certificate_rotation_certificates"][0]["compromised"] = [first]
+    words = "{{ certificate_rotation_result.summary }}"
+    status, told = play.run("--check", tasks=[*_ROLE, {"ansible.builtin.debug": {"msg": words}}])
+    assert (status, "not secret any more" in told, len(acme.proxy.orders())) == (0, True, 1), told
     text = site.service.configuration.read_text()
     site.service.configuration.write_text(text + "broken")
     with Clients(site, pause=0.1) as clients:

@@ -114,11 +114,20 @@ def test_a_bad_accept_list_and_a_misspelt_variable_are_refused(site: Site) -> No
     assert "unknown variable dependencies_project" in told
 
 
+def test_without_a_project_there_is_nothing_to_do(site: Site) -> None:
+    """In every inventory the activities are there; one that names no project is told so, and not called clean."""
+    names = ["security.dependencies", "dependencies.security"]
+    status, told = site.run("run_maintenance", dependencies_projects=[], cycle_only=names, cycle_change_request="CHG-7")
+    assert status == 0, told
+    records = {one["activity"]: one for one in open_store(str(site.records)).read()}
+    assert {name: records[name]["verdict"] for name in names} == dict.fromkeys(names, "skipped")
+    assert "dependencies_projects" in records[names[0]]["reason"]
+
+
 def test_the_cycle_records_it_and_an_audit_that_could_not_look_is_red(site: Site) -> None:
     site.registries.faults["osv"] = "500"
     status, told = site.run(
         "run_maintenance",
-        cycle_activities={"security.dependencies": {"available": True}},
         cycle_only=["security.dependencies"],
         cycle_force=True,
     )
@@ -153,7 +162,6 @@ def test_an_update_is_told_by_the_playbook_and_done_by_the_cycle(site: Site) -> 
     # For emergencies the policy of the project is not asked: fixes only.
     status, told = site.run(
         "run_maintenance",
-        cycle_activities={"dependencies.security": {"available": True}},
         cycle_only=["dependencies.security"],
         cycle_change_request="CHG-7",
         **more,

@@ -22,7 +22,8 @@ from referencing import Registry, Resource
 from support.dependencies import sound, write_requirements
 from support.registries import Registries
 
-from ansible_collections.steward.maintenance.plugins.module_utils._packages import evidence, notes, proving, sbom, work
+from ansible_collections.steward.maintenance.plugins.module_utils._core import evidence
+from ansible_collections.steward.maintenance.plugins.module_utils._packages import notes, proving, sbom, work
 from ansible_collections.steward.maintenance.plugins.module_utils._packages.judging import Place, Vulnerability
 from ansible_collections.steward.maintenance.plugins.module_utils._packages.lanes import Due, Lane
 from ansible_collections.steward.maintenance.plugins.module_utils._packages.looks import Advisory

@@ -43,13 +43,13 @@ def updated(tmp_path_factory: pytest.TempPathFactory, registries: Registries) ->
     with FakeForge() as forge:
         where = {"kind": "gitlab", "api": f"{forge.url}/api/v4", "project": "group/shop", "target": "main"}
         handing = {"remote": "origin", "merge_request": {**where, "token_file": str(shop.directory / "token")}}
-        answer = shop.run(**handing)
-        again = shop.update(**handing)
+        answer = shop.run(**handing, approved=["markup*"])
+        again = shop.update(**handing, approved=["markup*"])
         requests = list(forge.requests)
         # As after a kill between the branch and its way to the others.
         shop.git("push", "--quiet", "--delete", "origin", BRANCH)
         forge.requests.clear()
-        lost = shop.update(**handing)
+        lost = shop.update(**handing, approved=["markup*"])
         found_again = [shop.git("ls-remote", "origin", BRANCH).split()[:1], len(forge.requests)]
     given = {"shop": shop, "planned": planned, "untouched": untouched, "answer": answer, "again": again}
     return {**given, "requests": requests, "lost": lost, "found_again": found_again}
@@ -160,6 +160,7 @@ def test_the_evidence(updated: dict[str, t.Any]) -> None:
     assert place.stat().st_mode & 0o777 == 0o700
     told = json.loads((place / "update.json").read_text())
     assert (told["outcome"], told["commit"]) == ("tested", project["commit"])
+    assert told["approvals"] == {"breaking_steps": ["markup*"], "accepted": []}
     assert set(told["programs"]) == {"system", "git", "pip", "npm", "node"}
     assert all(told["programs"].values())
     # The tests ran in what was installed.

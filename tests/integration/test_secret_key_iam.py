@@ -17,8 +17,9 @@ from support.secret_api_keys import KeyShop, key_shop
 from support.secret_iam import StrictIam, iam_settings, new_user
 from support.secrets import DAY, stages
 
+from ansible_collections.steward.maintenance.plugins.module_utils._secrets.aws_session import AwsSettings
 from ansible_collections.steward.maintenance.plugins.module_utils._secrets.provider import ProviderError
-from ansible_collections.steward.maintenance.plugins.module_utils._secrets.provider_iam import Iam, IamSettings
+from ansible_collections.steward.maintenance.plugins.module_utils._secrets.provider_iam import Iam
 
 pytest_plugins = ("support.secret_fixtures",)
 pytestmark = pytest.mark.s3
@@ -129,11 +130,11 @@ def test_refusals_are_told_in_our_own_words(shop: KeyShop, layer: StrictIam) -> 
     layer.inject("GetCallerIdentity", lambda _request, _forward: secret_iam.refusal("AccessDenied"))
     assert "cannot be seen" in shop.rotate(force=True)[0].reason
     with pytest.raises(ProviderError, match="cannot be reached"):
-        Iam(IamSettings("us-east-1", "http://127.0.0.1:9", "a", "b", timeout=1, attempts=1), "x").list_keys()
+        Iam(AwsSettings("us-east-1", "http://127.0.0.1:9", "a", "b", timeout=1, attempts=1), "x").list_keys()
 
 
 def test_the_key_that_asks_is_not_the_one_that_goes(shop: KeyShop, layer: StrictIam) -> None:
     key, secret = shop.in_file()
     iam: t.Any = shop.provider
-    shop.provider = Iam(IamSettings("us-east-1", layer.url, key, secret, timeout=5), iam.user)
+    shop.provider = Iam(AwsSettings("us-east-1", layer.url, key, secret, timeout=5), iam.user)
     assert "give other credentials" in shop.rotate(force=True)[0].reason

@@ -122,7 +122,8 @@ def test_it_rotates_in_a_vault(single: Shop, kv: KvServer) -> None:
 def test_it_rotates_in_secrets_manager(single: Shop, request: pytest.FixtureRequest) -> None:
     from support.secret_aws import StrictSecretsManager
 
-    from ansible_collections.steward.maintenance.plugins.module_utils._secrets.store_aws import Aws, AwsSettings
+    from ansible_collections.steward.maintenance.plugins.module_utils._secrets.aws_session import AwsSettings
+    from ansible_collections.steward.maintenance.plugins.module_utils._secrets.store_aws import Aws
 
     manager: StrictSecretsManager = request.getfixturevalue("manager")
     store = Aws(AwsSettings("eu-central-1", manager.url, "AKIAEXAMPLE", "x"), f"shop-{new_token()}")

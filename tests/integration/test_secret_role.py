@@ -174,7 +174,8 @@ def site(postgres: PrivatePostgres, tmp_path: pathlib.Path) -> Site:
 
 def test_from_the_first_day_to_the_last_of_a_period(site: Site) -> None:
     shop, database = site.shop, t.cast("Files", site.shop.store)
-    with CommandLines() as lines:
+    logged_before = len(shop.server.log())
+    with CommandLines(keep=True) as lines:
         # One is due, one is made, and another one has an entry that cannot be right. Everything at -vvvv, with diff.
         shop.fill_store()
         make_older(database, 80)
@@ -220,6 +221,12 @@ def test_from_the_first_day_to_the_last_of_a_period(site: Site) -> None:
             content = path.read_text(errors="replace")
             assert not [secret for secret in made if secret in content], path
     assert not [secret for secret in made for text in site.told if secret in text]
+    # Nor was any in the server's statement log, on a command line, in an environment, or in a record.
+    log = shop.server.log()[logged_before:]
+    assert "set_config" in log, "statements were not logged at all, so the test shows nothing"
+    assert not [secret for secret in (*made, FIRST, "SCRAM-SHA-256$") if secret in log]
+    assert not lines.with_any(made)
+    assert not site.records.exists() or not [secret for secret in made if secret in site.records.read_text()]
 
 
 def test_the_cycle_does_what_is_due_and_records_ages(site: Site) -> None:

@@ -161,6 +161,15 @@ def test_standbys_are_tried_out_and_watched(postgres: PrivatePostgres, tmp_path:
         shop.target = {"standbys": (("127.0.0.1", standby.port),), "standby_timeout": 30}
         shop.policy = {"observe_timeout": 0}
         old = shop.current()
+        # One that lags does not know the new password: nobody is given it before it does.
+        standby.run_sql("SELECT pg_wal_replay_pause()")
+        shop.target["standby_timeout"] = 1
+        behind = shop.rotate()[0]
+        assert "still refuses the new password" in behind.reason
+        assert "all was undone; the old secret was seen to open" in behind.reason
+        assert shop.current() == old
+        standby.run_sql("SELECT pg_wal_replay_resume()")
+        shop.target["standby_timeout"] = 30
         reader = psycopg2.connect(
             host="127.0.0.1", port=standby.port, user=old.username, password=old.password, dbname=DATABASE,
             application_name="reader",

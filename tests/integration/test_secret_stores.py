@@ -15,7 +15,7 @@ from support import s3_faults as faults
 from support.canary import RIGHT, secrets_in, sweep
 from support.secret_aws import aws_store
 from support.secret_kv import TOKEN, KvServer
-from support.secrets import age_key, files_store, stages
+from support.secrets import age_key, files_store, stages, vault_files_store
 
 from ansible_collections.steward.maintenance.plugins.module_utils._core.sealing import check_recipients
 from ansible_collections.steward.maintenance.plugins.module_utils._core.suggest import InputError
@@ -41,10 +41,12 @@ def kv_store(kv: KvServer, name: str = NAME, **more: t.Any) -> Kv:
     return Kv(KvSettings(**{"url": kv.url, "token": TOKEN, "timeout": 5, **more}), name)
 
 
-@pytest.fixture(params=["files", "vault", pytest.param("aws", marks=pytest.mark.s3)])
+@pytest.fixture(params=["files", "ansible-vault", "vault", pytest.param("aws", marks=pytest.mark.s3)])
 def store(request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> Store:
     if request.param == "files":
         return files_store(tmp_path)
+    if request.param == "ansible-vault":
+        return vault_files_store(tmp_path)
     if request.param == "vault":
         return kv_store(request.getfixturevalue("kv"))
     return aws_store(request.getfixturevalue("manager"), f"{NAME}-{new_token()}")
@@ -137,6 +139,15 @@ def test_after_it_was_taken_back_a_new_one_can_be_made(store: Store, first: str)
     assert store.read("previous").value == OLD  # type: ignore[union-attr]
 
 
+def test_what_is_not_pending_is_not_promoted(store: Store, first: str) -> None:
+    token = new_token()
+    store.create_pending(token, NEW)
+    store.withdraw(token)
+    with pytest.raises(StoreError, match="is not pending"):
+        store.promote(token)
+    assert stages(store) == {"current": first}
+
+
 def test_there_is_one_first_version(store: Store, first: str) -> None:
     with pytest.raises(StoreError, match="has a current version already"):
         store.create_first(new_token(), NEW)
@@ -152,8 +163,9 @@ def test_what_is_no_token_is_refused(store: Store, token: str) -> None:
 # -- files ---------------------------------------------------------------------------------------------------
 
 
-def test_no_file_holds_a_value_and_none_is_open_to_others(tmp_path: pathlib.Path) -> None:
-    store = files_store(tmp_path)
+@pytest.mark.parametrize("kind", ["age", "ansible-vault"])
+def test_no_file_holds_a_value_and_none_is_open_to_others(tmp_path: pathlib.Path, kind: str) -> None:
+    store = files_store(tmp_path) if kind == "age" else vault_files_store(tmp_path)
     store.create_first(new_token(), OLD)
     assert not sweep(tmp_path)
     kept = [path for path in pathlib.Path(store.place).rglob("*") if path.is_file()]
@@ -209,6 +221,50 @@ def test_another_key_opens_nothing(tmp_path: pathlib.Path) -> None:
     other, _public = age_key(tmp_path / "else")
     with pytest.raises(StoreError, match="no identity matched"):
         Files(store.directory, store.name, store.recipients, other).read("current")
+
+
+def test_another_way_to_encrypt_is_told(tmp_path: pathlib.Path) -> None:
+    files_store(tmp_path).create_first(new_token(), OLD)
+    with pytest.raises(StoreError, match="encrypted in another way"):
+        vault_files_store(tmp_path).read("current")
+
+
+@pytest.mark.parametrize(
+    ("content", "mode", "words"),
+    [
+        (b"", 0o600, "is empty"),
+        (b"secret", 0o700, "is executable"),
+        (b"$ANSIBLE_VAULT;1.1;AES256\n61", 0o600, "is encrypted itself"),
+        (b"another", 0o600, "is another one"),
+        (None, 0o600, "cannot be read"),
+    ],
+)
+def test_a_password_that_opens_nothing_is_told(
+    tmp_path: pathlib.Path, content: bytes | None, mode: int, words: str
+) -> None:
+    store = vault_files_store(tmp_path)
+    store.create_first(new_token(), OLD)
+    path = pathlib.Path(store.password_file)
+    path.unlink()
+    if content is not None:
+        path.write_bytes(content)
+        path.chmod(mode)
+    with pytest.raises(StoreError, match=words) as told:
+        store.read("current")
+    assert not secrets_in(str(told.value).encode())
+    assert stages(store), "labels are in no encrypted file"
+
+
+def test_a_damaged_vault_is_told(tmp_path: pathlib.Path) -> None:
+    store = vault_files_store(tmp_path)
+    token = new_token()
+    store.create_first(token, OLD)
+    path = pathlib.Path(store.place, f"{token}.vault")
+    whole = path.read_bytes()
+    for damaged in (whole[:-9], whole[:40] + b"7" + whole[41:], whole[26:], b""):
+        path.write_bytes(damaged)
+        with pytest.raises(StoreError, match=r"damaged|not encrypted by ansible-vault"):
+            store.read("current")
 
 
 def test_a_private_key_is_refused_and_not_shown() -> None:

@@ -5,11 +5,17 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
+import pathlib
 import typing as t
 
 import pytest
-from support.apt import Package
+from support.apt import Package, architecture
 from support.patching import BROKEN, FIX, INSTALLED, Site, ids, states
+from support.plays import Play
+
+from ansible_collections.steward.maintenance.plugins.module_utils._patching import plan, upgrading
 
 pytestmark = pytest.mark.apt
 pytest_plugins = ("support.patching_fixtures",)
@@ -60,8 +66,43 @@ def test_security_fixes_alone_are_foretold_installed_and_proved(site: Site) -> N
     assert "+colour=green" in file["diff"]
     assert "hunter2" not in str(answer)
 
+    kept = {path.name: json.loads(path.read_text()) for path in pathlib.Path(answer["evidence"]).iterdir()}
+    assert set(kept) == {"sbom-before.json", "sbom-after.json", "difference.json", "upgrade.json"}
+    url = "pkg:deb/debian/alpha@{}?arch=" + architecture()
+    bills = [{one["purl"] for one in kept[f"sbom-{when}.json"]["components"]} for when in ("before", "after")]
+    assert url.format("1.0") in bills[0] - bills[1]
+    assert url.format("1.0%2Bdeb12u1") in bills[1] - bills[0]
+    assert len(bills[0]) == len(bills[1]) == len(INSTALLED)
+    assert kept["difference.json"] == answer["changes"]
+    assert kept["upgrade.json"]["programs"]["apt-get"].startswith("apt ")
+    assert kept["upgrade.json"]["verdict"] == "findings"
+    assert pathlib.Path(answer["evidence"]).stat().st_mode & 0o77 == 0
+
     again = site.patch()
     assert (again["changed"], again["changes"], again["verdict"]) == (False, [], "findings")
+    assert again["evidence"] == ""
+
+
+def test_somebody_may_answer_for_what_is_left(site: Site) -> None:
+    """For a while: what nothing fits, or was allowed until yesterday, is told."""
+    site.populate()
+    site.system.run("apt-mark", "hold", "held")
+    site.security.publish(Package("held", FIX), Package("postgresql-15", "15.2"))
+    entry = {"reason": "tested on Monday", "owner": "Jane Doe", "scope": {"ecosystem": "system"}}
+    accepted = [{**entry, "id": "held", "until": "2199-01-01"}, {**entry, "id": "plain=9", "until": "2199-01-01"}]
+    accepted.append({**entry, "id": "postgresql-15=15.2", "until": "2026-01-01"})
+    accepted.append({**entry, "id": "CVE-2026-1", "until": "2199-01-01", "scope": {}})
+    again = site.patch(accepted=accepted)
+    assert (again["changed"], again["verdict"]) == (False, "findings")
+    assert {one["subject"]: one["id"] for one in again["findings"]} == {
+        "postgresql-15": "security-left",
+        "postgresql-15=15.2 (ecosystem system)": "accept-expired",
+        "plain=9 (ecosystem system)": "accept-unused",
+    }
+    assert (again["figures"]["left_security"], again["figures"]["accepted"]) == (2, 1)
+    looked = site.look("packages", upgrade="security", accepted=accepted)
+    assert {one["name"]: one["accepted_until"] for one in looked["packages"]}["held"] == "2199-01-01"
+    assert [one["id"] for one in looked["findings"]].count("security-left") == 1
 
 
 def test_all_brings_new_dependencies_and_takes_the_packages_configuration_when_told(site: Site) -> None:
@@ -129,3 +170,44 @@ def test_a_broken_script_is_told_and_the_way_back_leads_back(site: Site) -> None
     assert again["verdict"] == "failed"
     assert "all was undone" in again["reason"]
     assert {name: site.system.versions()[name] for name in ("alpha", "beta")} == {"alpha": "1.0", "beta": "1.0"}
+
+
+def test_a_new_major_version_of_postgresql_is_never_brought_along(site: Site) -> None:
+    """The metapackage would bring it, with a cluster of its own beside the other one."""
+    site.populate(Package("postgresql-15", "15.1"), Package("postgresql", "15+1", depends="postgresql-15"))
+    site.main.publish(Package("postgresql", "17+1", depends="postgresql-17"), Package("postgresql-17", "17.0"))
+    site.security.publish(Package("postgresql-15", "15.2"))
+    answer = site.patch(upgrade="all", postgresql="upgrade")
+    assert changes(answer) == {"postgresql-15": ("15.1", "15.2")}, answer
+    assert states(answer)["postgresql"] == "blocked"
+    (left,) = [one for one in answer["packages"] if one["name"] == "postgresql"]
+    assert "postgresql-17 (a new major version of PostgreSQL" in left["reason"]
+
+
+def test_what_the_plan_does_not_see_is_seen_by_apts_own_simulation(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    def blind(*arguments: t.Any) -> plan.Plan:
+        made = plan.make_plan(*arguments)
+        return dataclasses.replace(made, changes={n: one for n, one in made.changes.items() if n != "alpha"})
+
+    site.populate()
+    site.system.run("apt-mark", "hold", "held")
+    site.security.publish(*[Package(name, FIX) for name in ("alpha", "beta", "held")])
+    monkeypatch.setattr(upgrading, "make_plan", blind)
+    answer = site.patch()
+    assert set(changes(answer)) == {"beta"}
+    assert (answer["verdict"], answer["reason"]) == ("failed", "apt's simulation would still upgrade alpha")
+
+
+def test_a_host_that_was_broken_before_is_left_alone(site: Site, tmp_path: pathlib.Path) -> None:
+    site.populate()
+    site.security.publish(Package("alpha", FIX))
+    play = Play(tmp_path)
+    play.environment["PATH"] += ":/usr/sbin:/sbin"
+    play.variables.update(system_patching_health_command=["/bin/false"], system_patching_restart=False)
+    play.variables.update(system_patching_state_dir=str(site.state), system_patching_codename="bookworm")
+    role = {"name": "steward.maintenance.system_patching", "tasks_from": "patch"}
+    status, told = play.run(environment=site.system.environment, tasks=[{"import_role": role}])
+    assert status != 0
+    assert "the host was broken before, nothing was touched: /bin/false ended with status 1" in told
+    assert site.system.versions()["alpha"] == "1.0"
+    assert not site.state.exists()

@@ -6,11 +6,14 @@
 from __future__ import annotations
 
 import os
+import time
 import typing as t
 
 import pytest
 from support.apt import SECURITY, Archive, Package
 from support.patching import FIX, INSTALLED, Site, holding, ids, states
+
+from ansible_collections.steward.maintenance.plugins.module_utils._patching import lists, programs
 
 pytestmark = pytest.mark.apt
 pytest_plugins = ("support.patching_fixtures",)
@@ -105,6 +108,7 @@ FAULTS: dict[str, t.Callable[[Site], t.Any]] = {
     "refused": lambda site: site.system.source("security", "http://127.0.0.1:1/security", SECURITY[1]),
     "expired": lambda site: site.security.publish(at=1e9, valid_until="Sun, 10 Sep 2001 00:00:00 GMT"),
     "from the future": lambda site: site.security.publish(at=4e9),
+    "no archive for security": lambda site: (site.system.root / "etc/apt/sources.list.d/security.list").unlink(),
     "unsigned": _unsigned,
     "tampered with": _tampered,
     "line that cannot be read": lambda site: (site.system.root / "etc/apt/sources.list").write_text("deb nonsense\n"),
@@ -125,6 +129,25 @@ def test_a_source_that_failed_is_never_clean(site: Site) -> None:
         answer = site.look("packages")
         told[name] = (answer["verdict"], answer["failed"], bool(answer["reason"]))
     assert told == dict.fromkeys(FAULTS, ("unknown", True, True))
+
+
+def test_a_host_that_would_never_see_a_fix_is_not_clean(site: Site) -> None:
+    """Its archive for security fixes stopped, or it has none: in both cases nothing ever waits."""
+    site.populate(Package("alpha", "1.0"))
+    site.security.publish(at=time.time() - 31 * 86400)
+    stopped = site.look("packages")
+    assert stopped["verdict"] == "unknown"
+    assert "it was published 31 d" in stopped["reason"]
+    assert stopped["coverage"] == {"looked": 1, "of": 2}
+    # Some are published rarely on purpose.
+    assert site.look("packages", max_release_age="")["verdict"] == "ok"
+    (site.system.root / "etc/apt/sources.list.d/security.list").unlink()
+    site.main.publish(Package("alpha", "1.1"))
+    for policy in ("security", "all"):
+        answer = site.patch(upgrade=policy)
+        assert (answer["verdict"], answer["changed"]) == ("unknown", False)
+        assert "is an archive for security fixes" in answer["reason"]
+    assert site.system.versions() == {"alpha": "1.0"}
 
 
 def test_old_lists_are_not_trusted_source_by_source(site: Site) -> None:
@@ -152,7 +175,11 @@ def test_old_lists_are_not_trusted_source_by_source(site: Site) -> None:
 def test_what_would_stop_an_upgrade_is_told(site: Site) -> None:
     site.populate(Package("alpha", "1.0"), Package("broken", "1.0"))
     site.security.publish(Package("alpha", FIX))
-    assert "lock-held" not in ids(site.look("preflight"))
+    ready = site.look("preflight")
+    assert "lock-held" not in ids(ready)
+    assert ready["summary"] == "an upgrade could begin"
+    with holding(site.system.root / "var/lib/dpkg/lock-frontend"):
+        assert site.look("preflight")["summary"] == "no upgrade could begin"
     status = site.system.root / "var/lib/dpkg/status"
     whole = status.read_text()
     status.write_text(
@@ -179,3 +206,69 @@ def test_a_reboot_is_told_with_its_reason(site: Site) -> None:
     assert "for libc6, linux-base" in answer["reboot"]["reasons"][0]
     with open("/proc/sys/kernel/random/boot_id", encoding="utf-8") as file:
         assert answer["reboot"]["boot_id"] == file.read().strip()
+
+
+def test_a_package_that_no_archive_has_is_told(site: Site) -> None:
+    """Put there by hand, or left over from an older release: no fix for it ever comes."""
+    site.populate(Package("alpha", "1.0"))
+    site.system.install(Package("orphan", "1.0"), Package("other", "2.0"))
+    answer = site.look("packages")
+    assert (answer["verdict"], answer["figures"]["without_archive"]) == ("findings", 2)
+    assert "orphan, other" in next(
+        one["message"] for one in answer["findings"] if one["id"] == "package-without-archive"
+    )
+    entry = {"reason": "our own", "owner": "Jane Doe", "until": "2199-01-01", "scope": {"ecosystem": "system"}}
+    accepted = [{**entry, "id": "orphan"}, {**entry, "id": "other"}]
+    assert site.look("packages", accepted=accepted)["verdict"] == "ok"
+    assert "package-without-archive" in ids(site.patch())
+
+
+@pytest.mark.parametrize(
+    ("script", "reason"),
+    [
+        ("echo 'NEEDRESTART-VER: 3.6'; echo 'NEEDRESTART-SVC: old.service'", ""),
+        ("echo 'Can not load configuration' >&2; exit 1", "needrestart gave no report: Can not load configuration"),
+        ("exit 0", "needrestart gave no report: it said nothing"),
+    ],
+)
+def test_needrestart_that_says_nothing_is_no_all_clear(site: Site, script: str, reason: str) -> None:
+    programs_here = site.directory / "bin"
+    programs_here.mkdir()
+    (programs_here / "needrestart").write_text(f"#!/bin/sh\n{script}\n")
+    (programs_here / "needrestart").chmod(0o755)
+    site.system.environment["PATH"] = f"{programs_here}:{site.system.environment['PATH']}"
+    answer = site.look("services")
+    assert ("old.service" in [one["subject"] for one in answer["findings"]]) is (not reason)
+    if reason:
+        assert answer["verdict"] == "unknown"
+    assert reason in answer["reason"]
+
+
+def test_a_simulation_of_everything_is_asked_for_once(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where it does just what is wanted: on a host with a hundred upgrades it takes seconds."""
+    asked: list[tuple[str, ...]] = []
+    real = programs.Apt.call
+
+    def call(apt: programs.Apt, *argv: str, **more: t.Any) -> programs.Done:
+        asked.append(argv)
+        return real(apt, *argv, **more)
+
+    monkeypatch.setattr(programs.Apt, "call", call)
+    site.populate(Package("alpha", "1.0"), Package("plain", "1.0"))
+    site.main.publish(Package("alpha", "1.1"), Package("plain", "1.1"))
+    assert states(site.look("packages")) == {"alpha": "ready", "plain": "ready"}
+    assert [argv[2:4] for argv in asked if "--simulate" in argv] == [("-y", "upgrade")]
+
+
+def test_lists_that_were_fetched_aside_are_read_once(site: Site) -> None:
+    """Every simulation would read them again, for seconds each."""
+    site.populate(Package("alpha", "1.0"))
+    with site.apt() as apt, programs.open_directory() as place:
+        apart, known = lists.fetch_aside(apt, place, 60)
+        assert not known.problem
+        apart.call("apt-get", "--simulate", "upgrade")
+        cache = os.stat(os.path.join(place, "pkgcache.bin"))
+        apart.call("apt-get", "--simulate", "upgrade")
+        again = os.stat(os.path.join(place, "pkgcache.bin"))
+        assert (again.st_ino, again.st_mtime_ns) == (cache.st_ino, cache.st_mtime_ns)
+        assert not (site.system.root / "var/cache/apt/pkgcache.bin").exists()

@@ -12,11 +12,12 @@ import typing as t
 
 from cryptography import x509
 
-from ansible_collections.steward.maintenance.plugins.module_utils._certificates.issue import Outcome, issue
+from ansible_collections.steward.maintenance.plugins.module_utils._certificates.issue import issue
 from ansible_collections.steward.maintenance.plugins.module_utils._certificates.issue_arguments import (
     ISSUE_ARGUMENTS,
     issue_settings_from,
 )
+from ansible_collections.steward.maintenance.plugins.module_utils._certificates.issue_settings import Outcome
 from ansible_collections.steward.maintenance.plugins.module_utils._core.result import Result
 
 from .acme_dns import Dns

@@ -1,7 +1,10 @@
 # Copyright (c) 2026, The steward.maintenance authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A DNS server for Pebble: every name is this host, and TXT records are lines of a file that a hook writes."""
+"""A DNS server for Pebble: every name is this host, and TXT records are lines of a file that a hook writes.
+
+What is asked about a zone of somebody else's goes on to its server.
+"""
 
 from __future__ import annotations
 
@@ -28,6 +31,8 @@ class Dns:
             "fi\n"
         )
         self.hook.chmod(0o755)
+        #: The zone of another server, and the port at which that one is.
+        self.delegated: tuple[str, int] | None = None
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.bind(("127.0.0.1", 0))
         self.port = self._socket.getsockname()[1]
@@ -55,6 +60,8 @@ class Dns:
             at += query[at] + 1
         kind = struct.unpack("!H", query[at + 1 : at + 3])[0]
         name, answers = ".".join(labels), []
+        if kind == _TXT and self.delegated and name.endswith(self.delegated[0]):
+            return self._ask(query, self.delegated[1])
         if kind == _A:
             answers.append(b"\x7f\0\0\1")
         if kind == _TXT:
@@ -63,3 +70,10 @@ class Dns:
         head = query[:2] + struct.pack("!HHHHH", 0x8580, 1, len(answers), 0, 0)
         body = [struct.pack("!HHHIH", 0xC00C, kind, 1, 0, len(data)) + data for data in answers]
         return head + query[12 : at + 5] + b"".join(body)
+
+    @staticmethod
+    def _ask(query: bytes, port: int) -> bytes:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
+            asking.settimeout(5)
+            asking.sendto(query, ("127.0.0.1", port))
+            return asking.recv(4096)

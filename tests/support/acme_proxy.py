@@ -36,6 +36,8 @@ class Fault:
     times: int = 1
     #: Seconds before it answers.
     delay: float = 0
+    #: Seconds between the bytes of its answer.
+    drips: float = 0
     #: Hand the request to Pebble all the same, and lose its answer.
     after: bool = False
     #: Only to the requests whose payload has this key.
@@ -136,7 +138,7 @@ class AcmeProxy:
         if fault and fault.status:
             body = fault.body if isinstance(fault.body, bytes) else json.dumps(fault.body).encode()
             kind = _PROBLEM if fault.status >= 400 else "application/json"
-            self._answer(handler, fault.status, body, {"Content-Type": kind, **fault.headers})
+            self._answer(handler, fault.status, body, {"Content-Type": kind, **fault.headers}, fault.drips)
             return
         status, headers, body = self._forward(handler, content)
         asked.status = status
@@ -188,7 +190,13 @@ class AcmeProxy:
         return json.dumps(found).encode()
 
     @staticmethod
-    def _answer(handler: http.server.BaseHTTPRequestHandler, status: int, body: bytes, headers: dict[str, str]) -> None:
+    def _answer(
+        handler: http.server.BaseHTTPRequestHandler,
+        status: int,
+        body: bytes,
+        headers: dict[str, str],
+        drips: float = 0,
+    ) -> None:
         try:
             handler.send_response(status)
             for name, value in headers.items():
@@ -196,7 +204,10 @@ class AcmeProxy:
             handler.send_header("Content-Length", str(len(body)))
             handler.end_headers()
             if handler.command != "HEAD":
-                handler.wfile.write(body)
+                for at in range(len(body) if drips else 0):
+                    handler.wfile.write(body[at : at + 1])
+                    time.sleep(drips)
+                handler.wfile.write(b"" if drips else body)
         except OSError:
             handler.close_connection = True
 

@@ -14,12 +14,16 @@ WRONG = "distelfink-b82d40f6"
 
 
 class CommandLines(threading.Thread):
-    """Reads the command lines of all processes, over and over, and keeps those that hold a secret."""
+    """Reads the command lines of all processes, over and over, and keeps those that hold a secret.
 
-    def __init__(self) -> None:
+    :param keep: keep all of them, and all environments, for secrets that are made meanwhile: see L{with_any}.
+    """
+
+    def __init__(self, keep: bool = False) -> None:
         super().__init__(daemon=True)
         self.rounds = 0
         self.caught: set[str] = set()
+        self._kept: set[bytes] | None = set() if keep else None
         self._over = threading.Event()
 
     def run(self) -> None:
@@ -27,11 +31,17 @@ class CommandLines(threading.Thread):
             for path in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
                 try:
                     line = path.read_bytes()
+                    if self._kept is not None:
+                        self._kept |= {line, path.with_name("environ").read_bytes()}
                 except OSError:
-                    continue  # the process ended meanwhile
+                    continue  # the process ended meanwhile, or is another account's
                 if found := secrets_in(line):
                     self.caught.add(f"{found} in {line.decode(errors='replace')}")
             self.rounds += 1
+
+    def with_any(self, secrets: set[str]) -> list[bytes]:
+        """Of what was kept, what holds one of these."""
+        return [line for line in self._kept or () if any(secret.encode() in line for secret in secrets)]
 
     def __enter__(self) -> CommandLines:
         self.start()

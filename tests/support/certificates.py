@@ -14,6 +14,7 @@ import typing as t
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.x509 import ocsp
 from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID, NameOID
 
 DAY = datetime.timedelta(days=1)
@@ -143,6 +144,22 @@ class Authority:
         common = _name(names[0] if names else "nameless")
         certificate = _build(common, _name(self.common), key, ends - days * DAY, ends, extensions, self.key)
         return Issued(certificate, key, self.above)
+
+
+def ocsp_answer(issued: Issued, authority: Authority) -> bytes:
+    """What an OCSP responder says of a certificate that is well, in DER."""
+    builder = ocsp.OCSPResponseBuilder().add_response(
+        cert=issued.certificate,
+        issuer=authority.certificate,
+        algorithm=hashes.SHA256(),
+        cert_status=ocsp.OCSPCertStatus.GOOD,
+        this_update=now() - DAY,
+        next_update=now() + DAY,
+        revocation_time=None,
+        revocation_reason=None,
+    )
+    answer = builder.responder_id(ocsp.OCSPResponderEncoding.HASH, authority.certificate)
+    return bytes(answer.sign(authority.key, hashes.SHA256()).public_bytes(serialization.Encoding.DER))
 
 
 def self_signed(*names: str, days: float = 90, left: float = 60) -> Issued:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import os
 import pathlib
@@ -21,8 +22,11 @@ from ansible_collections.steward.maintenance.plugins.module_utils._packages.audi
 from ansible_collections.steward.maintenance.plugins.module_utils._packages.clocks import keep, read_audit
 
 from .modules import run_module
-from .registries import Registries, Table, canaries, python_package, wheel_hash
+from .registries import Registries, Table, advisory, canaries, python_package, wheel_hash
 
+NOW = datetime.datetime.now(datetime.timezone.utc)
+YOUNG = (NOW - datetime.timedelta(days=2)).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+CRITICAL = "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H"
 PIP_AUDIT = str(pathlib.Path(sys.executable).parent / "pip-audit")
 
 
@@ -45,6 +49,35 @@ def sound() -> Table:
     catalogue["node"]["express"] = {"4.0.0": {"dependencies": {"qs": "^6.0.0"}}}
     catalogue["node"]["qs"] = {"6.0.0": {}}
     return catalogue
+
+
+def vulnerable() -> Table:
+    """Vulnerabilities of both ecosystems, each of another kind."""
+    catalogue = sound()
+    catalogue["python"]["flask"] = {
+        **python_package("2.0.0", "2.3.0", needs=["jinja2>=2"], python=">=3.7"),
+        **python_package("3.0.0", needs=["jinja2>=3"], python=">=3.8", uploaded=YOUNG,
+                         urls={"Changelog": "https://flask.example.org/changes"}),
+        **python_package("9.0.0", python=">=99"),
+        **python_package("9.9.0", yanked="broken"),
+    }  # fmt: skip
+    catalogue["python"]["jinja2"] = python_package("2.0", "3.1.0")
+    catalogue["node"]["express"] = {"4.0.0": {"dependencies": {"qs": "^6.0.0"}, "engines": {"node": ">=4"}},
+                                    "4.1.0": {}, "5.0.0": {"engines": {"node": ">=99"}, "uploaded": YOUNG}}  # fmt: skip
+    catalogue["node"]["qs"] = {"6.0.0": {}, "6.0.5": {}, "7.0.0-beta.1": {}}
+    catalogue["advisories"] += [
+        advisory("PYSEC-2026-1", "jinja2", ["2.0"], aliases=["CVE-2026-1"], fixed=["3.1.0"], vector=CRITICAL),
+        advisory("PYSEC-2026-2", "jinja2", ["2.0"], title="nobody said how bad it is"),
+        advisory("PYSEC-2026-9", "jinja2", ["2.0"], withdrawn="2026-02-01T00:00:00Z", severity="LOW"),
+        advisory("GHSA-aaaa-bbbb-cccc", "qs", ["6.0.0"], ecosystem="npm", aliases=["CVE-2026-3"], range="<6.0.4",
+                 severity="moderate", title="denial of service"),
+    ]  # fmt: skip
+    return catalogue
+
+
+def by_id(answer: t.Mapping[str, t.Any], id: str) -> dict[str, t.Any]:
+    (found,) = [one for one in answer["vulnerabilities"] if id in one["aliases"]]
+    return t.cast("dict[str, t.Any]", found)
 
 
 def write_requirements(

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import pathlib
-import socket
 import subprocess
 import time
 import typing as t
@@ -49,24 +48,34 @@ class NginxService(TlsService):
     ) -> None:
         super().__init__(directory, certificate, key, hosts)
         self.port = free_port()
-        listen = "\n        ".join(f"listen {host}:{self.port} ssl;" for host in hosts)
-        self.configuration = directory / "nginx.conf"
-        self.configuration.write_text(
-            _CONFIGURATION.format(place=directory, listen=listen, certificate=certificate, key=key)
-        )
+        self.configuration = directory / "service.conf"
+        self.configuration.write_text(self.write_configuration(certificate, key))
+
+    def write_configuration(self, certificate: pathlib.Path, key: pathlib.Path) -> str:
+        listen = "\n        ".join(f"listen {host}:{self.port} ssl;" for host in self.hosts)
+        return _CONFIGURATION.format(place=self.directory, listen=listen, certificate=certificate, key=key)
 
     @property
     def program(self) -> list[str]:
         return ["nginx", "-p", str(self.directory), "-c", str(self.configuration)]
 
+    @property
+    def start_command(self) -> list[str]:
+        return self.program
+
     def __enter__(self) -> NginxService:
-        self.process = subprocess.Popen(self.program, stdin=subprocess.DEVNULL)
+        with (self.directory / "told.log").open("wb") as told:
+            self.process = subprocess.Popen(self.start_command, stdin=subprocess.DEVNULL, stdout=told, stderr=told)
         for _ in range(400):
-            with contextlib.suppress(OSError), socket.create_connection((self.hosts[0], self.port), 1):
+            # Apache opens its port, closes it again and opens it anew before it serves anything.
+            with contextlib.suppress(OSError):
+                for host in self.hosts:
+                    self.served(host)
                 return self
             time.sleep(0.05)
         self.process.kill()
-        raise AssertionError(f"nginx did not start:\n{(self.directory / 'error.log').read_text()}")
+        logs = [path.read_text() for path in self.directory.glob("*.log")]
+        raise AssertionError(f"{self.program[0]} did not start:\n{''.join(logs)}")
 
     def __exit__(self, *_exc: object) -> None:
         self.process.terminate()

@@ -18,6 +18,7 @@ from ansible_collections.steward.maintenance.plugins.module_utils._patching impo
     arguments,
     looking,
     preflight,
+    programs,
     upgrading,
 )
 
@@ -92,6 +93,11 @@ class Site:
         clock = mock.patch.object(preflight, "clock_is_synchronised", return_value=True)
         with mock.patch.dict(os.environ, self.system.environment), clock:
             yield
+
+    @contextlib.contextmanager
+    def apt(self) -> t.Iterator[programs.Apt]:
+        with self._here():
+            yield programs.Apt()
 
     def _filled(self, known: dict[str, dict[str, t.Any]], **given: t.Any) -> dict[str, t.Any]:
         defaults = {name: argument.get("default") for name, argument in known.items()}

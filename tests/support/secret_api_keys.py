@@ -23,7 +23,7 @@ from ansible_collections.steward.maintenance.plugins.module_utils._core import j
 from ansible_collections.steward.maintenance.plugins.module_utils._core.clock import parse_time, utc_now, write_time
 from ansible_collections.steward.maintenance.plugins.module_utils._core.health import Health
 from ansible_collections.steward.maintenance.plugins.module_utils._core.result import Result
-from ansible_collections.steward.maintenance.plugins.module_utils._secrets.api_key_steps import Waits
+from ansible_collections.steward.maintenance.plugins.module_utils._secrets.api_key import Waits
 from ansible_collections.steward.maintenance.plugins.module_utils._secrets.api_key_work import (
     ApiKeyOutcome,
     ApiKeyWork,

@@ -7,6 +7,9 @@
   refused (moto overwrites a pending version).
 - A label that is on a version moves only when RemoveFromVersionId names that version (moto checks AWSCURRENT alone),
   and AWSCURRENT is never just taken off.
+- A list comes in pages, of two versions here (moto gives all at once, whatever there are).
+- A version without a label may be dropped at any time, see :meth:`prune`, and then nobody reads or labels it again.
+- A value has 65,536 bytes at most.
 - A version without a label is not listed unless it is asked for, and each has its own date (moto says: now).
 - AWSPENDING may be on a version without a value, which cannot be read.
 
@@ -21,11 +24,14 @@ import threading
 import time
 import typing as t
 
-from ansible_collections.steward.maintenance.plugins.module_utils._secrets.store_aws import Aws, AwsSettings
+from ansible_collections.steward.maintenance.plugins.module_utils._secrets.aws_session import AwsSettings
+from ansible_collections.steward.maintenance.plugins.module_utils._secrets.store_aws import Aws
 
 from .s3_faults import Action, Answer, Fault, FaultyStore, Request
 
 _CURRENT, _PENDING = "AWSCURRENT", "AWSPENDING"
+_PAGE = 2
+_LARGEST = 65536
 
 
 def refusal(code: str, message: str = "", status: int = 400) -> Answer:
@@ -46,12 +52,17 @@ class StrictSecretsManager(FaultyStore):
         self._created: dict[tuple[str, str], float] = {}
         self._empty: dict[str, str] = {}
         self._one = threading.RLock()
+        self._pruned: set[tuple[str, str]] = set()
         #: PutSecretValue without VersionStages, which moves AWSCURRENT at once.
         self.moved_current: list[str] = []
 
     def plant_empty_pending(self, secret: str, token: str) -> None:
         """As a rotation of the service itself leaves it that failed before it made a value."""
         self._empty[secret] = token
+
+    def prune(self, secret: str, version: str) -> None:
+        """Drop a version, as the service does it with what has no label; with a label it does not."""
+        self._pruned.add((secret, version))
 
     def make_older(self, secret: str, days: float) -> None:
         for key in self._created:
@@ -74,6 +85,8 @@ class StrictSecretsManager(FaultyStore):
         token = asked.get("ClientRequestToken", "")
         if not 32 <= len(token) <= 64:
             return refusal("ValidationException", "ClientRequestToken")
+        if len(asked.get("SecretString", "").encode()) > _LARGEST:
+            return refusal("InvalidParameterException", "SecretString")
         key = (asked["Name"], token)
         if key in self._values and self._values[key] != asked.get("SecretString"):
             return refusal("ResourceExistsException")
@@ -83,6 +96,8 @@ class StrictSecretsManager(FaultyStore):
         token = asked.get("ClientRequestToken", "")
         if not 32 <= len(token) <= 64:
             return refusal("ValidationException", "ClientRequestToken")
+        if len(asked["SecretString"].encode()) > _LARGEST:
+            return refusal("InvalidParameterException", "SecretString")
         if "VersionStages" not in asked:
             self.moved_current.append(token)
         key = (asked["SecretId"], token)
@@ -107,6 +122,8 @@ class StrictSecretsManager(FaultyStore):
             return refusal(invalid, f"{label} is not on {off}")
         if to and bearer not in (None, to) and off != bearer:
             return refusal(invalid, f"{label} is on {bearer}: name it in RemoveFromVersionId")
+        if to and (secret, to) in self._gone(request, secret):
+            return refusal("ResourceNotFoundException", f"there is no version {to}")
         if label == _CURRENT and not to:
             return refusal(invalid, "AWSCURRENT cannot be taken off")
         if to and bearer == to:
@@ -120,6 +137,8 @@ class StrictSecretsManager(FaultyStore):
         empty = self._empty.get(asked["SecretId"])
         if empty and (asked.get("VersionId") == empty or asked.get("VersionStage") == _PENDING):
             return refusal("ResourceNotFoundException", "there is no value for the staging label AWSPENDING")
+        if (asked["SecretId"], asked.get("VersionId")) in self._gone(request, asked["SecretId"]):
+            return refusal("ResourceNotFoundException", "there is no such version")
         return super().forward(request, checked=False)
 
     def _ListSecretVersionIds(self, request: Request, asked: dict[str, t.Any]) -> Answer:  # noqa: N802
@@ -136,8 +155,19 @@ class StrictSecretsManager(FaultyStore):
             body["Versions"].append(
                 {"VersionId": self._empty[secret], "VersionStages": [_PENDING], "CreatedDate": time.time()}
             )
-        if not asked.get("IncludeDeprecated"):
-            body["Versions"] = [entry for entry in body["Versions"] if entry["VersionStages"]]
+        body["Versions"] = [
+            entry
+            for entry in body["Versions"]
+            if entry["VersionStages"]
+            or (asked.get("IncludeDeprecated") and (secret, entry["VersionId"]) not in self._pruned)
+        ]
+        if not asked.get("everything"):
+            begin = int(asked.get("NextToken") or 0)
+            rest = body["Versions"][begin + _PAGE :]
+            body["Versions"] = body["Versions"][begin : begin + _PAGE]
+            body.pop("NextToken", None)
+            if rest:
+                body["NextToken"] = str(begin + _PAGE)
         return dataclasses.replace(answer, body=json.dumps(body).encode())
 
     def _RotateSecret(self, request: Request, asked: dict[str, t.Any]) -> Answer:  # noqa: N802
@@ -153,6 +183,11 @@ class StrictSecretsManager(FaultyStore):
             self._created[key] = time.time()
         return answer
 
+    def _gone(self, request: Request, secret: str) -> set[tuple[str, str]]:
+        """What was dropped and has no label: with one, the service keeps it."""
+        labels = self._labels(request, secret) if self._pruned else {}
+        return {key for key in self._pruned if not labels.get(key[1])}
+
     def _labels(self, request: Request, secret: str) -> dict[str, list[str]]:
         headers = {
             name: "secretsmanager.ListSecretVersionIds" if name.lower() == "x-amz-target" else value
@@ -161,7 +196,8 @@ class StrictSecretsManager(FaultyStore):
         }
         body = json.dumps({"SecretId": secret, "IncludeDeprecated": True}).encode()
         asked = dataclasses.replace(request, headers={**headers, "Content-Length": str(len(body))}, body=body)
-        answer = self._ListSecretVersionIds(asked, {"SecretId": secret, "IncludeDeprecated": True})
+        everything = {"SecretId": secret, "IncludeDeprecated": True, "everything": True}
+        answer = self._ListSecretVersionIds(asked, everything)
         versions = json.loads(answer.body).get("Versions", [])
         return {entry["VersionId"]: entry["VersionStages"] for entry in versions}
 

@@ -23,7 +23,8 @@ import urllib.parse
 import uuid
 
 from ansible_collections.steward.maintenance.plugins.module_utils._core.clock import utc_now, write_time
-from ansible_collections.steward.maintenance.plugins.module_utils._secrets.provider_iam import Iam, IamSettings
+from ansible_collections.steward.maintenance.plugins.module_utils._secrets.aws_session import AwsSettings
+from ansible_collections.steward.maintenance.plugins.module_utils._secrets.provider_iam import Iam
 
 from .s3_faults import Answer, Fault, FaultyStore, Request
 
@@ -148,8 +149,8 @@ def _signature(request: Request, headers: dict[str, str], key: str, secret: str)
     return str(auth.signature(words, again))
 
 
-def iam_settings(layer: StrictIam) -> IamSettings:
-    return IamSettings("us-east-1", layer.url, "AKIAADMINISTRATOR", "not-looked-at", timeout=5, attempts=2)
+def iam_settings(layer: StrictIam) -> AwsSettings:
+    return AwsSettings("us-east-1", layer.url, "AKIAADMINISTRATOR", "not-looked-at", timeout=5, attempts=2)
 
 
 def new_user(layer: StrictIam) -> tuple[Iam, dict[str, str]]:

@@ -21,13 +21,10 @@ import typing as t
 from ansible_collections.steward.maintenance.plugins.module_utils._core.health import Health
 from ansible_collections.steward.maintenance.plugins.module_utils._core.result import Result
 from ansible_collections.steward.maintenance.plugins.module_utils._secrets.consumers import Consumer
+from ansible_collections.steward.maintenance.plugins.module_utils._secrets.key_work import KeyOutcome, KeyWork
 from ansible_collections.steward.maintenance.plugins.module_utils._secrets.keys import HS256, Lives
 from ansible_collections.steward.maintenance.plugins.module_utils._secrets.placing import TEXT, Placed
-from ansible_collections.steward.maintenance.plugins.module_utils._secrets.rotate_keys import (
-    KeyOutcome,
-    KeyWork,
-    rotate_keys,
-)
+from ansible_collections.steward.maintenance.plugins.module_utils._secrets.rotate_keys import rotate_keys
 from ansible_collections.steward.maintenance.plugins.module_utils._secrets.store import Store
 
 from .secrets import DAY, files_store, kill_at_line
@@ -106,9 +103,9 @@ class Tokens:
             **{**defaults, **settings},
         )
 
-    def rotate(self, check: bool = False, **settings: t.Any) -> tuple[Result, KeyOutcome]:
+    def rotate(self, check: bool = False, rollback: bool = False, **settings: t.Any) -> tuple[Result, KeyOutcome]:
         outcome = KeyOutcome()
-        return rotate_keys(self.work(**settings), check, outcome), outcome
+        return rotate_keys(self.work(**settings), check, outcome, rollback), outcome
 
     def rotate_and_be_killed(self, point: str, **settings: t.Any) -> bool:
         """As support.secrets.Shop does."""
@@ -147,3 +144,49 @@ def tokens_in(directory: pathlib.Path, **more: t.Any) -> Tokens:
 
 def openssl(*words: str, content: bytes = b"") -> bytes:
     return subprocess.run(["openssl", *words], input=content, check=True, capture_output=True).stdout
+
+
+class World:
+    """One signer, verifiers whose caches end at different moments, and all tokens that were ever signed."""
+
+    def __init__(self, tokens: Tokens) -> None:
+        self.tokens = tokens
+        self.signer = Service(tokens.path, LIVES.signer)
+        self.verifiers = [Service(tokens.path, LIVES.cache, read_at=-offset) for offset in (0, 40, 80, 119)]
+        self.issued: list[str] = []
+        self.looked = 0
+        for verifier in self.verifiers:
+            verifier.has = json.loads(tokens.path.read_text())
+
+    def tick(self, seconds: int) -> None:
+        self.tokens.now += seconds
+        now = self.tokens.now
+        has = self.signer.keys(now)
+        self.issued.append(sign_hs256(has["kid"], has["key"], {"exp": now + LIVES.token}))
+        for verifier in self.verifiers:
+            accepted = verifier.keys(now)["accepted"].values()
+            for token in self.issued:
+                if claims_of(token)["exp"] > now:
+                    self.looked += 1
+                    assert accepts_hs256(accepted, token, now), f"a valid token was refused at {now}"
+
+
+def arguments(tokens: Tokens, **more: t.Any) -> dict[str, t.Any]:
+    store: t.Any = tokens.store
+    files = [{"path": str(tokens.path), "kind": "text", "content": tokens.content}]
+    return {
+        "name": "jwt",
+        "store": {
+            "kind": "files",
+            "directory": store.directory,
+            "recipients": list(store.recipients),
+            "identity_file": store.identity_file,
+        },
+        "algorithm": "HS256",
+        "token_life": "5m",
+        "cache_life": "0s",
+        "clock_skew": "0s",
+        "state_dir": str(tokens.directory / "state"),
+        "consumers": [{"name": "services", "files": files}],
+        **more,
+    }

@@ -34,14 +34,15 @@ from ansible_collections.steward.maintenance.plugins.module_utils._postgres.rota
 )
 from ansible_collections.steward.maintenance.plugins.module_utils._secrets.consumers import Consumer
 from ansible_collections.steward.maintenance.plugins.module_utils._secrets.placing import ENV, Placed
+from ansible_collections.steward.maintenance.plugins.module_utils._secrets.rollback import roll_back
 from ansible_collections.steward.maintenance.plugins.module_utils._secrets.rotate import rotate
-from ansible_collections.steward.maintenance.plugins.module_utils._secrets.steps import Policy
+from ansible_collections.steward.maintenance.plugins.module_utils._secrets.rotation import Others, Policy
 from ansible_collections.steward.maintenance.plugins.module_utils._secrets.store import Secret, Store, new_token
 from ansible_collections.steward.maintenance.plugins.module_utils._secrets.store_files import Files
 from ansible_collections.steward.maintenance.plugins.module_utils._secrets.work import Need, Outcome, Work
 
 from .canary import RIGHT
-from .postgres import PrivatePostgres
+from .postgres import PrivatePostgres, wait_for
 
 SINGLE, ALTERNATING = "single", "alternating"
 USER, TWIN, OWNER, DATABASE = "shop_a", "shop_b", "shop_owner", "shop_secrets"
@@ -65,6 +66,15 @@ def files_store(directory: pathlib.Path, name: str = "shop") -> Files:
     place = directory / "store"
     place.mkdir(mode=0o700, exist_ok=True)
     return Files(str(place), name, (recipient,), identity)
+
+
+def vault_files_store(directory: pathlib.Path, name: str = "shop") -> Files:
+    """The same with a password of ansible-vault."""
+    place, password = directory / "store", directory / "vault-password"
+    place.mkdir(mode=0o700, exist_ok=True)
+    password.write_text("drei lange Worte\n")
+    password.chmod(0o600)
+    return Files(str(place), name, (), "", str(password))
 
 
 def make_older(store: Files, days: float) -> None:
@@ -95,6 +105,7 @@ class Shop:
     policy: dict[str, t.Any] = dataclasses.field(default_factory=dict)
     target: dict[str, t.Any] = dataclasses.field(default_factory=dict)
     login: Login | None = None
+    others: Others = dataclasses.field(default_factory=Others)
 
     @property
     def settings(self) -> DatabaseSettings:
@@ -138,7 +149,12 @@ class Shop:
             policy=Policy(**policy),
             need=Need(**{"period": 90 * DAY, "force": True, **need}),
             state_dir=str(self.directory / "state"),
+            others=self.others,
         )
+
+    def roll_back(self) -> tuple[Result, Outcome]:
+        outcome = Outcome()
+        return roll_back(self.work(), False, outcome), outcome
 
     def rotate(self, check: bool = False, **need: t.Any) -> tuple[Result, Outcome]:
         outcome = Outcome()
@@ -180,6 +196,9 @@ class Shop:
         _pid, status = os.waitpid(child, 0)
         if os.WIFSIGNALED(status):
             assert os.WTERMSIG(status) == signal.SIGKILL
+            # The server holds its lock until it notices.
+            ours = "SELECT 1 FROM pg_stat_activity WHERE application_name = 'steward.maintenance:secret'"
+            wait_for(lambda: not self.server.run_sql(ours), "the end of the killed run's session")
             return True
         assert os.WEXITSTATUS(status) in (0, 3)
         return False

@@ -19,7 +19,8 @@ _TELLING = ("--color=no", "--durations=15")
 _PYTEST = ("python", "-m", "pytest", "-p", "no:cacheprovider", *_TELLING)
 #: The logic that is sent to managed hosts, whose Python may be older than the controller's.
 _HOST_DOMAINS = (
-    *("backup", "certificates", "configuration", "files", "logs", "packages", "patching", "postgres", "s3", "secrets"),
+    *("backup", "balancers", "certificates", "configuration", "files", "logs", "packages", "patching", "postgres"),
+    *("releases", "s3", "secrets"),
 )
 _HOST_UNITS = (
     "tests/unit/core",
@@ -34,10 +35,10 @@ _LOGIC_ALONE = (
 )
 #: Backups: these on the host, and what depends on a version's programs on the oldest and the newest version as well.
 _BACKUPS = r"test_(backup|offsite|files|physical|drill|restore|canary_(offsite|files)|postgres_restore)"
-#: Tests that need boto3 and an S3 server, pgBackRest, nginx, Pebble, PgBouncer, npm and pip-audit, or the wheel's
-#: PostgreSQL beside the host's. What they test does not depend on PostgreSQL's version or on ansible-core.
+#: Tests that need boto3 and an S3 server, pgBackRest, nginx, HAProxy, Pebble, PgBouncer, npm and pip-audit, or the
+#: wheel's PostgreSQL beside the host's. What they test does not depend on PostgreSQL's version or on ansible-core.
 _HOST_ONLY = tuple(
-    f"mark.{name}" for name in ("s3", "pgbackrest", "nginx", "packages", "pebble", "pgbouncer", "majors")
+    f"mark.{name}" for name in ("s3", "pgbackrest", "nginx", "haproxy", "packages", "pebble", "pgbouncer", "majors")
 )
 #: Images of a version between two others, on which less is run, and of the newest one: its pgBackRest is another one
 #: than this host's, too.
@@ -75,6 +76,7 @@ def layers() -> list[Layer]:
         *(system.GIT, system.POSTGRES, system.PGBACKREST, system.AGE, system.ZSTD),
         *(system.JOURNAL, system.PROMTOOL, system.CHROMIUM, system.NGINX, system.NPM, system.PEBBLE),
         *(system.PGBOUNCER, system.CARES, system.EVENT, *system.GPG),
+        *(system.APACHE, system.HAPROXY, system.TRACING, system.LUA, system.NSUPDATE, system.NAMED),
     )
     boxes = tuple(system.containers())
     scenario = os.environ.get("SCENARIO", "")
@@ -143,7 +145,8 @@ def _core_tests() -> list[str]:
 def _playbook_tests() -> list[str]:
     """For a core between two others on which all that can depend on it is run: what its own programs do with a role."""
     names = set(_elsewhere("ansible-playbook")) - set(_elsewhere("promtool", "browser", *_HOST_ONLY))
-    return sorted(name for name in names if not re.search(rf"{_LOGIC_ALONE}|test_(cycle|secret_role)\.py", name))
+    elsewhere = rf"{_LOGIC_ALONE}|test_(cycle|secret_(role|everywhere))\.py"
+    return sorted(name for name in names if not re.search(elsewhere, name))
 
 
 def _in_containers(boxes: tuple[system.Need, ...]) -> list[Layer]:

@@ -50,6 +50,15 @@ JOURNAL = Need("systemd-journal-remote", "/lib/systemd/systemd-journal-remote")
 PROMTOOL = Need("prometheus", "promtool")
 NGINX = Need("nginx", "nginx")
 PEBBLE = Need("pebble", "pebble")
+#: The package with the program alone, without a unit.
+APACHE = Need("apache2-bin", "apache2")
+#: It is linked with the libraries of Apache's program and with two more.
+HAPROXY = Need("haproxy", "haproxy")
+TRACING = Need("libopentracing-c-wrapper0", "/usr/lib/*/libopentracing-c-wrapper.so.0")
+LUA = Need("liblua5.3-0", "/usr/lib/*/liblua5.3.so.0")
+#: Dynamic updates of a zone, and the server that takes them; the former brings the latter's libraries.
+NSUPDATE = Need("bind9-dnsutils", "nsupdate")
+NAMED = Need("bind9", "named")
 NPM = Need("npm", "npm")
 PGBOUNCER = Need("pgbouncer", "pgbouncer")
 #: What the unpacked PgBouncer is linked with.
@@ -65,6 +74,8 @@ UNPACKED = {
     PROMTOOL: (("promtool", "prometheus"), "usr/bin/promtool"),
     NGINX: (("nginx",), "usr/sbin/nginx"),
     PEBBLE: (("pebble",), "usr/bin/pebble"),
+    HAPROXY: (("haproxy",), "usr/sbin/haproxy"),
+    NAMED: (("bind9",), "usr/sbin/named"),
     PGBOUNCER: (("pgbouncer",), "usr/sbin/pgbouncer"),
 }
 
@@ -89,7 +100,7 @@ def provide(needs: t.Iterable[Need]) -> None:
     """
     python = f"python{platform.python_version().rpartition('.')[0]}"
     missing = [need for need in dict.fromkeys(needs) if not need.is_met]
-    missing = [need for need in missing if need not in UNPACKED or not (_tools() / need.sign).exists()]
+    missing = [need for need in missing if need not in UNPACKED or not _is_whole(_tools() / need.sign)]
     packages = [need.package for need in missing if need not in UNPACKED]
     if not importlib.util.find_spec("ensurepip"):
         packages.append(f"{python}-venv")
@@ -153,6 +164,14 @@ def _no_new_cluster(root: list[str]) -> t.Iterator[None]:
 
 def _tools() -> pathlib.Path:
     return cache() / "tools" / "bin"
+
+
+def _is_whole(program: pathlib.Path) -> bool:
+    """Whether it is there with the libraries that it is linked with: BIND's have its version in their names."""
+    if not program.exists():
+        return False
+    told = subprocess.run(["ldd", str(program)], capture_output=True, text=True, check=False).stdout
+    return "not found" not in told
 
 
 def _unpack(need: Need) -> None:

@@ -18,6 +18,7 @@ from .acme_transport import AcmeError, Transport
 from .ari import ask, certificate_id
 from .challenge_look import ChallengeError
 from .challenges import Challenges, ChallengeSettings
+from .issuances import Issuances
 from .issue_state import Attempts, State, StateFile, Wait
 from .renewal import AriFault, Window
 from .x509 import Certificate, CertificateError
@@ -50,8 +51,16 @@ class AcmeIssuer:
         self._challenges = challenges
         self._attempts = Attempts(account.place)
         self._names: tuple[str, ...] = ()
+        self._issuances = Issuances(account.place)
         self._transports: list[Transport] = []
         self._directory: Transport | None = None
+        #: Why proofs could not be taken away.
+        self.left_behind: list[str] = []
+
+    @property
+    def ahead(self) -> float | None:
+        """By how many seconds the authority's clock is ahead of ours; None where it was not asked."""
+        return self._directory.ahead if self._directory else None
 
     @property
     def transport(self) -> Transport:
@@ -76,10 +85,13 @@ class AcmeIssuer:
         return asked
 
     def refuse_profile(self, profile: str) -> None:
-        """:raises CertificateError: when the authority does not have it."""
+        """:raises AcmeError: when the authority does not answer.
+
+        :raises CertificateError: when it does not have the profile.
+        """
+        offered = self.transport.meta.get("profiles")
         if not profile:
             return
-        offered = self.transport.meta.get("profiles")
         known = list(offered) if isinstance(offered, dict) else []
         if profile not in known:
             raise CertificateError(f"profile {profile!r} is none of this authority; {did_you_mean(profile, known)}")
@@ -87,13 +99,18 @@ class AcmeIssuer:
     def waits(self, names: t.Iterable[str]) -> list[Wait]:
         return self._attempts.waits(names)
 
+    def too_often(self, names: t.Sequence[str]) -> str:
+        """Why these very names are not ordered once more now: so many of their certificates are young."""
+        return self._issuances.too_often(names)
+
     def failed(self, names: t.Sequence[str], why: str, retry_after: float | None, left: float) -> str:
         """Keep that it failed. From when on it is tried again, in words."""
         until = self._attempts.failed(names, why, retry_after, left)
         return f"{why}; it is tried again from {write_time(until)} on"
 
-    def succeeded(self) -> None:
+    def succeeded(self, lifetime: float) -> None:
         self._attempts.succeeded(self._names)
+        self._issuances.note(self._names, lifetime)
 
     def clear(self, state: State, file: StateFile) -> None:
         """Take away what a killed run left for the authority to look at."""
@@ -102,7 +119,7 @@ class AcmeIssuer:
             state.challenges = placed
             file.write(state)
 
-        Challenges(self._challenges, keep).clear(state.challenges)
+        self.left_behind += Challenges(self._challenges, keep).clear(state.challenges)
 
     def issue(self, wish: Wish, file: StateFile, state: State, used: Certificate | None) -> Issued:
         """:raises CertificateError: when it came to nothing; what went wrong is kept for the next run."""
@@ -119,7 +136,7 @@ class AcmeIssuer:
                 replaces=certificate_id(used) if used and account.transport.directory.get("renewalInfo") else "",
                 patience=wish.patience,
             )
-            return Order(account, wanted, self._challenges, file, state).obtain()
+            return Order(account, wanted, self._challenges, file, state, self.left_behind).obtain()
         except OrderError as exc:
             if exc.is_over:
                 state.order = {}

@@ -57,7 +57,6 @@ class Issued:
     replaces_refused: str = ""
     #: The chain that was preferred is none that the server offers.
     chain_missing: bool = False
-    left_behind: list[str] = dataclasses.field(default_factory=list)
 
 
 class OrderError(Exception):
@@ -77,11 +76,21 @@ class OrderError(Exception):
 
 
 class Order:
-    """The order of one certificate."""
+    """The order of one certificate.
+
+    :param left_behind: gets why a proof could not be taken away.
+    """
 
     def __init__(
-        self, account: Account, wanted: Wanted, challenges: ChallengeSettings, file: StateFile, state: State
+        self,
+        account: Account,
+        wanted: Wanted,
+        challenges: ChallengeSettings,
+        file: StateFile,
+        state: State,
+        left_behind: list[str],
     ) -> None:
+        self._left_behind = left_behind
         self._account = account
         self._wanted = wanted
         self._challenge_settings = challenges
@@ -98,7 +107,7 @@ class Order:
         """
         address = self._account.ready()
         issued = Issued(b"")
-        issued.left_behind += Challenges(self._challenge_settings, self._keep).clear(self._state.challenges)
+        self._left_behind += Challenges(self._challenge_settings, self._keep).clear(self._state.challenges)
         body = self._taken_up(address)
         issued.was_resumed = body is not None
         if body is None:
@@ -168,11 +177,11 @@ class Order:
 
     def _prove(self, body: dict[str, t.Any]) -> None:
         settings = self._challenge_settings
-        with Challenges(settings, self._keep) as challenges:
+        with Challenges(settings, self._keep, self._left_behind) as challenges:
             waiting: list[tuple[str, str]] = []
             for url in body.get("authorizations") or ():
                 authorization = self._body(self._account.fetch(url))
-                name = str((authorization.get("identifier") or {}).get("value"))
+                name = self._name_of(authorization)
                 if authorization.get("status") == "valid":
                     continue
                 challenge = self._challenge_of(name, authorization)
@@ -188,6 +197,14 @@ class Order:
                 waiting.append((name, url))
             for name, url in waiting:
                 self._wait_for_proof(name, url)
+
+    def _name_of(self, authorization: t.Mapping[str, t.Any]) -> str:
+        """Nothing is shown for a name that was not ordered, whoever asks for it."""
+        identifier = authorization.get("identifier")
+        name = str(identifier.get("value") if isinstance(identifier, dict) else None)
+        if not {name, f"*.{name}"} & set(self._wanted.names):
+            raise OrderError(f"the authority wants a proof for {_line(name)}, which was not ordered; none was given")
+        return name
 
     def _challenge_of(self, name: str, authorization: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
         if authorization.get("status") != "pending":

@@ -17,6 +17,8 @@ import dataclasses
 import datetime
 import email.utils
 import json
+import queue
+import threading
 import time
 import typing as t
 
@@ -36,13 +38,15 @@ _TRIES = 4
 _LONGEST_PAUSE = 10
 _LONGEST_DETAIL = 300
 _SERVER_ERROR = 500
+#: One question may be three requests: for a connection, for a nonce, and for what is asked.
+_REQUESTS = 3
 _PREFIX = "urn:ietf:params:acme:error:"
 
 
 class AcmeError(Exception):
     """The authority did not do what was asked; the text says what it said.
 
-    :param kind: the type of its problem document, `unreachable`, `unreadable`, or empty.
+    :param kind: the type of its problem document, `unreachable`, `slow`, `unreadable`, or empty.
     """
 
     def __init__(
@@ -102,6 +106,8 @@ class Transport:
         self.ahead: float | None = None
         self._key = key
         self._answer: t.Any = None
+        self._longest = _REQUESTS * timeout
+        self._asking: threading.Thread | None = None
         algorithm = jwa.RS256 if key is None or key.typ == "RSA" else jwa.ES256
         self._net = client.ClientNetwork(key, alg=algorithm, user_agent=_USER_AGENT, timeout=int(timeout))
         self._net.verify_ssl = trust or True  # type: ignore[assignment]
@@ -168,7 +174,7 @@ class Transport:
         for _refused in range(_NONCES):
             self._answer = None
             try:
-                return _read(ask())
+                return _read(self._bounded(ask))
             except messages.Error as exc:
                 if exc.code == "badNonce":
                     self.nonces_refused += 1
@@ -182,6 +188,27 @@ class Transport:
             except requests.exceptions.RequestException as exc:
                 raise AcmeError(f"{self.directory_url} does not answer: {_why(exc)}", "unreachable") from None
         raise AcmeError(f"the server refused {_NONCES} nonces in a row, each a new one of its own", "badNonce")
+
+    def _bounded(self, ask: t.Callable[[], t.Any]) -> t.Any:
+        """What was asked for, or an error in time: a server that sends a byte now and then is never late by itself."""
+        done: queue.SimpleQueue[tuple[t.Any, BaseException | None]] = queue.SimpleQueue()
+
+        def work() -> None:
+            try:
+                done.put((ask(), None))
+            except BaseException as exc:  # noqa: BLE001 - raised again where it was asked
+                done.put((None, exc))
+
+        self._asking = threading.Thread(target=work, daemon=True)
+        self._asking.start()
+        try:
+            answer, exc = done.get(timeout=self._longest)
+        except queue.Empty:
+            told = f"{self.directory_url} has not answered to the end in {self._longest:.0f} s"
+            raise AcmeError(told, "slow") from None
+        if exc is not None:
+            raise exc
+        return answer
 
     def _problem(self, exc: Exception) -> AcmeError:
         """What went wrong, from the answer itself: exceptions of the library have lost half of it."""
@@ -209,6 +236,8 @@ class Transport:
         return AcmeError(_short("; ".join(details)), kind, answer.status_code, retry_after, names)
 
     def _note(self, answer: t.Any, *_given: t.Any, **_named: t.Any) -> None:
+        if threading.current_thread() is not self._asking:
+            return  # the end of what nobody waits for any more
         self._answer = answer
         self.requests += 1
         then = answer.headers.get("Date")

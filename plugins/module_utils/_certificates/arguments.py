@@ -8,8 +8,10 @@ Note that this module util is PRIVATE to the collection. It can have breaking ch
 
 from __future__ import annotations
 
+import dataclasses
 import ipaddress
 import os
+import re
 import typing as t
 
 from .._core.durations import parse_duration
@@ -21,7 +23,7 @@ from .handshake import Endpoint, family_of
 from .info import Settings
 from .names import is_address, plain_name
 from .starttls import PORTS
-from .trust import Trust
+from .trust import KEY_TYPES, Trust
 from .web_pki import SCOPES
 
 #: How an endpoint is named; both modules document it, for a fragment cannot hold suboptions alone.
@@ -32,6 +34,7 @@ ENDPOINT_OPTIONS: dict[str, dict[str, t.Any]] = {
     "address_family": {"type": "str", "choices": ["any", "ipv4", "ipv6"], "default": "any"},
     "server_name": {"type": "str", "default": ""},
     "starttls": {"type": "str", "choices": list(PORTS), "default": "none"},
+    "key_type": {"type": "str", "choices": list(KEY_TYPES), "default": "any", "no_log": False},
 }
 
 INFO_ARGUMENTS: dict[str, dict[str, t.Any]] = {
@@ -57,6 +60,7 @@ INFO_ARGUMENTS: dict[str, dict[str, t.Any]] = {
         },
     },
     "trust": {"type": "path", "default": ""},
+    "stapling": {"type": "bool", "default": False},
     "calendar": {"type": "list", "elements": "str", "choices": list(SCOPES), "default": []},
     "limits": {"type": "dict", "default": {"high": "< 10%", "medium": "< 25%"}},
     "timeout": {"type": "str", "default": "5s"},
@@ -65,6 +69,8 @@ INFO_ARGUMENTS: dict[str, dict[str, t.Any]] = {
 }
 
 _HIGHEST_PORT = 65535
+#: Labels of a DNS name in ASCII, with the underscore that names of services have.
+_NAME = re.compile(r"[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*")
 _MOST_JOBS = 1000
 
 
@@ -84,7 +90,10 @@ def settings_from(params: t.Mapping[str, t.Any]) -> Settings:
         raise InputError(f"deadline is {params['deadline']!r}, shorter than timeout: no endpoint could use its time")
     return Settings(
         files=tuple(_file_from(f"certificates[{number}]", given) for number, given in enumerate(certificates)),
-        endpoints=endpoints_from("endpoints", endpoints),
+        endpoints=tuple(
+            dataclasses.replace(each, asks_stapling=params["stapling"])
+            for each in endpoints_from("endpoints", endpoints)
+        ),
         trust=Trust(params["trust"] or ""),
         limits=limits,
         calendar=tuple(params["calendar"]),
@@ -137,6 +146,7 @@ def _endpoint_from(where: str, given: t.Mapping[str, t.Any]) -> Endpoint:
         family=family,
         names=(server_name,) if names is None else tuple(name_from(f"{where}.names", name) for name in names),
         certificate=certificate,
+        key_type=given.get("key_type") or "any",
     )
 
 
@@ -158,7 +168,7 @@ def name_from(where: str, text: str) -> str:
         name = plain_name(text)
     except InputError as exc:
         raise InputError(f"{where}: {exc}") from None
-    if not name or name.startswith(".") or any(sign in name for sign in " :/@"):
+    if not _NAME.fullmatch(name):
         raise InputError(f'{where} is {text!r}: write a DNS name or an address, like "www.example.com"')
     return name
 

@@ -42,7 +42,8 @@ def ask(transport: Transport, certificate: Certificate) -> Window:
     except AcmeError as exc:
         if exc.kind == "unreadable":
             raise AriFault("malformed", str(exc), exc.retry_after) from None
-        temporary = exc.kind == "unreachable" or exc.status >= _SERVER_ERROR or exc.status == _TOO_MANY
+        silent = exc.kind in ("unreachable", "slow")
+        temporary = silent or exc.status >= _SERVER_ERROR or exc.status == _TOO_MANY
         raise AriFault("unreachable" if temporary else "refused", str(exc), exc.retry_after) from None
     return window_of(answer.body, answer.retry_after)
 

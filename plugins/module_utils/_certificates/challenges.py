@@ -23,9 +23,10 @@ import threading
 import time
 import typing as t
 
-from .._core.application import ApplicationError, run_command
+from .._core.application import ApplicationError
 from .challenge_look import ChallengeError, look_at_http
 from .dns_query import DnsError, texts_of
+from .dns_records import Hook, Records
 
 _PLACE = "/.well-known/acme-challenge/"
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{1,200}")
@@ -43,8 +44,8 @@ class ChallengeSettings:
     #: Where a server of our own listens when there is no webroot; empty is everywhere.
     address: str = ""
     port: int = 80
-    hook: tuple[str, ...] = ()
-    hook_timeout: float = 120
+    #: How TXT records are made, for `dns-01`.
+    records: Records = dataclasses.field(default_factory=lambda: Hook(()))
     #: Look by ourselves first.
     look_first: bool = True
     look_at: tuple[str, ...] = ()
@@ -76,11 +77,18 @@ class Challenges:
     """Puts proofs in their places for as long as the context lasts.
 
     :param keep: called with what is in place before it is put there, so that a killed run's can be taken away.
+    :param left: gets why something could not be taken away at the end.
     """
 
-    def __init__(self, settings: ChallengeSettings, keep: t.Callable[[list[dict[str, str]]], None]) -> None:
+    def __init__(
+        self,
+        settings: ChallengeSettings,
+        keep: t.Callable[[list[dict[str, str]]], None],
+        left: list[str] | None = None,
+    ) -> None:
         self._settings = settings
         self._keep = keep
+        self._left: list[str] = [] if left is None else left
         self._placed: list[dict[str, str]] = []
         self._server: _Server | None = None
 
@@ -93,7 +101,7 @@ class Challenges:
     def __exit__(self, *_exc: object) -> None:
         if self._server:
             self._server.stop()
-        self.clear(self._placed)
+        self._left += self.clear(self._placed)
 
     def put(self, proof: Proof) -> None:
         """:raises ChallengeError: when it cannot be put there, or is not seen there."""
@@ -113,7 +121,7 @@ class Challenges:
                     with contextlib.suppress(FileNotFoundError):
                         os.unlink(each["path"])
                 elif each.get("record"):
-                    self._hook("cleanup", each["record"], each["text"])
+                    self._settings.records.cleanup(each["record"], each["text"])
                 placed.remove(each)
             except (OSError, ApplicationError) as exc:
                 left.append(str(exc))
@@ -146,7 +154,7 @@ class Challenges:
         self._placed.append({"record": proof.record, "text": proof.text})
         self._keep(self._placed)
         try:
-            self._hook("present", proof.record, proof.text)
+            self._settings.records.present(proof.record, proof.text)
         except ApplicationError as exc:
             raise ChallengeError(f"the record {proof.record} was not made: {exc}") from None
         if self._settings.look_first:
@@ -171,13 +179,6 @@ class Challenges:
             if proof.text not in found:
                 return f"{server} has {len(found) or 'no'} TXT records there, and none with our text"
         return ""
-
-    def _hook(self, *words: str) -> None:
-        argv = (*self._settings.hook, *words)
-        status, said = run_command(argv, self._settings.hook_timeout)
-        if status:
-            told = said or "it said nothing"
-            raise ApplicationError(f"{self._settings.hook[0]} {words[0]} ended with status {status}: {told}")
 
 
 class _Server:

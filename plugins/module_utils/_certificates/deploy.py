@@ -346,7 +346,7 @@ class _Run:
 
     def _prune(self) -> None:
         try:
-            self._outcome.removed = self._store.prune(self._settings.keep, self._outcome.previous)
+            self._outcome.removed = self._store.prune(self._settings.keep, (self._outcome.previous,))
         except OSError as exc:
             message = f"old versions cannot be removed: {exc.filename}: {exc.strerror or exc}"
             action = "remove them by hand: there are keys in them"

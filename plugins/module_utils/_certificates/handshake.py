@@ -17,12 +17,14 @@ import dataclasses
 import ipaddress
 import socket
 import ssl
+import threading
 import time
 
 from .._core.durations import format_duration
 from .names import is_address
+from .stapling import staples
 from .starttls import NoTls, ask_for_tls
-from .trust import EXPIRED, NOT_YET_VALID, Problem, Trust, blind_context, problem_of
+from .trust import EXPIRED, NOT_YET_VALID, Problem, Trust, blind_context, only_with, problem_of
 from .x509 import Certificate, CertificateError, certificate_from_der
 
 _DER = 2  # _ssl.ENCODING_DER, of the classes that Python 3.10 to 3.12 have without documenting them
@@ -45,10 +47,14 @@ class Endpoint:
     names: tuple[str, ...] = ()
     #: The newest certificate among these files is the one that should be served; empty: that is not known.
     certificate: str = ""
+    #: Of twins behind one name, the one with this type of key: any, ecdsa or rsa.
+    key_type: str = "any"
+    #: Look as well whether it staples an OCSP answer.
+    asks_stapling: bool = False
 
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{host}:{self.port}"
+        return f"{host}:{self.port}" + (f" ({self.key_type})" if self.key_type != "any" else "")
 
     def at(self, address: str) -> str:
         """The endpoint and one of its addresses, for people."""
@@ -74,6 +80,8 @@ class Look:
     protocol: str = ""
     #: Why a client with the usual settings does not get so far.
     weak: str = ""
+    #: Whether an OCSP answer comes with it. None: nobody asked, or that cannot be seen in TLS 1.2.
+    staples: bool | None = None
 
     @property
     def subject(self) -> str:
@@ -88,10 +96,22 @@ class Look:
 class Clients:
     """The three clients. They are made once and shared by all threads: reading the system's authorities takes long."""
 
-    def __init__(self, trust: Trust) -> None:
-        self.strict = trust.context()
-        self.timeless = trust.context(check_time=False)
-        self.blind = blind_context()
+    def __init__(self, trust: Trust, key_type: str = "any") -> None:
+        self.strict = only_with(trust.context(), key_type)
+        self.timeless = only_with(trust.context(check_time=False), key_type)
+        self.blind = only_with(blind_context(), key_type)
+        self._trust = trust
+        self._others: dict[str, Clients] = {}
+        self._making = threading.Lock()
+
+    def that_take(self, key_type: str) -> Clients:
+        """Three others that have a server with twins show the one with this type of key."""
+        if key_type == "any":
+            return self
+        with self._making:
+            if key_type not in self._others:
+                self._others[key_type] = Clients(self._trust, key_type)
+            return self._others[key_type]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,6 +128,7 @@ class _Unseen(Exception):
 def look(endpoint: Endpoint, address: str, clients: Clients, timeout: float) -> Look:
     """Look at one address, for no longer than `timeout` seconds in all."""
     deadline = time.monotonic() + timeout
+    clients = clients.that_take(endpoint.key_type)
     problem: Problem | None = None
     out_of_date, weak = False, ""
     try:
@@ -122,11 +143,22 @@ def look(endpoint: Endpoint, address: str, clients: Clients, timeout: float) -> 
             seen = _shake_hands(endpoint, address, clients.blind, deadline, timeout)
         certificates = tuple(certificate_from_der(der) for der in seen.served)
     except ssl.SSLError as exc:
-        return Look(endpoint, address, f"there is no TLS handshake with it ({_said(exc)})")
+        who = "" if endpoint.key_type == "any" else f", by TLS 1.2 and with a key of the type {endpoint.key_type},"
+        return Look(endpoint, address, f"there is no TLS handshake with it{who} ({_said(exc)})")
     except (_Unseen, CertificateError) as exc:
         return Look(endpoint, address, str(exc))
     chain = certificates if seen.whole else None
-    return Look(endpoint, address, "", certificates[0], chain, problem, out_of_date, seen.protocol, weak)
+    stapled = _staples(endpoint, address, deadline) if endpoint.asks_stapling else None
+    return Look(endpoint, address, "", certificates[0], chain, problem, out_of_date, seen.protocol, weak, stapled)
+
+
+def _staples(endpoint: Endpoint, address: str, deadline: float) -> bool | None:
+    try:
+        with contextlib.closing(_connect(address, endpoint.port, deadline)) as connection:
+            ask_for_tls(endpoint.starttls, connection, deadline)
+            return staples(connection, endpoint.server_name, deadline)
+    except (NoTls, OSError, ValueError):
+        return None
 
 
 def _second_look(

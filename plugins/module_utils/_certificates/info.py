@@ -166,6 +166,7 @@ def _about(seen: Look, reason: str, matches: bool | None, now: datetime.datetime
         "looked": not reason,
         "reason": reason,
         "protocol": seen.protocol,
+        "staples": seen.staples,
         "trusted": seen.is_trusted,
         "names_match": _names_match(seen),
         "matches_disk": matches,

@@ -14,7 +14,6 @@ Bringing it into use is another matter: a deployment that fails is tried again w
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import random
 import time
@@ -24,74 +23,24 @@ from .._core.clock import utc_now, write_time
 from .._core.durations import format_duration
 from .._core.locks import Busy, lock
 from .._core.result import Finding, Result, ok_or_findings
-from .acme_account import AccountSettings
 from .acme_issue import AcmeIssuer
 from .acme_transport import AcmeError
-from .authority import OwnAuthority, Signer
-from .challenges import ChallengeSettings
+from .authority import Signer
 from .disk import CertificateFile, FileLook
 from .issue_due import Due, due_of
+from .issue_settings import NotIssued, Outcome, Settings
 from .issue_state import State, StateFile
 from .judging import Rules, findings_in_file
 from .keys import is_signed_by
 from .pair import Pair, look_before_deploying, refusals
-from .renewal import Ari, Moment, moment_of, usual_moment
-from .store import FULLCHAIN, KEY, Rights, Store
+from .renewal import LATEST, Ari, Moment, moment_of, usual_moment
+from .store import FULLCHAIN, KEY, Store, revocation_mark
 from .trust import Trust
 from .x509 import Certificate, CertificateError, need_library, public_key_of
 
 _SKEW = 60
-
-
-@dataclasses.dataclass(frozen=True)
-class Settings:
-    """What is issued, by whom, and when."""
-
-    names: tuple[str, ...]
-    directory: str
-    provider: str
-    rights: Rights
-    key_type: str = "ecdsa-p256"
-    #: Share of the lifetime that is left when it is renewed; 0 is the usual one.
-    renew_left: float = 0
-    #: Fingerprints of certificates whose keys are not secret any more.
-    compromised: tuple[str, ...] = ()
-    keep: int = 3
-    trust: str = ""
-    #: own_ca and self_signed.
-    lifetime: int = 0
-    authority: OwnAuthority | None = None
-    #: acme.
-    account: AccountSettings | None = None
-    challenges: ChallengeSettings | None = None
-    profile: str = ""
-    preferred_chain: str = ""
-    patience: float = 300
-    retry_now: bool = False
-
-
-@dataclasses.dataclass
-class Outcome:
-    """What the module returns beside the result."""
-
-    changed: bool = False
-    version: str = ""
-    previous: str = ""
-    why: str = ""
-    fullchain: str = ""
-    key: str = ""
-    fingerprint: str = ""
-    renewal: dict[str, t.Any] = dataclasses.field(default_factory=dict)
-    removed: list[str] = dataclasses.field(default_factory=list)
-    diff: dict[str, t.Any] = dataclasses.field(default_factory=dict)
-
-
-class NotIssued(Exception):
-    """It was not issued; the text says why."""
-
-    def __init__(self, reason: str, id: str = "issue-failed") -> None:
-        super().__init__(reason)
-        self.id = id
+#: With fewer than so many runs left, twice a day, somebody should come, whatever the share of the lifetime is.
+_FEWEST_RUNS = 3
 
 
 def issue(
@@ -118,6 +67,7 @@ def issue(
         reason = f"{exc.filename or settings.directory}: {exc.strerror or exc}"
     finally:
         figures["duration_seconds"] = round(time.monotonic() - begun, 2)
+    run.tell_left_behind()
     figures.update(run.figures())
     summary = f"no certificate was issued for {_names(settings.names)}{run.remaining()}"
     return Result("failed", summary, reason, tuple(findings), figures, 0, 1)
@@ -127,6 +77,7 @@ _ACTIONS = {
     "issue-failed": "mend the cause; it is tried again by itself, later each time",
     "issue-waiting": "wait, or mend the cause and set retry_now",
     "issue-refused": "see what the authority issued; it was not put into place",
+    "issue-too-often": "see why it is issued again and again; set retry_now if that is right",
     "clock-wrong": "set the clock: every date is judged by it",
 }
 
@@ -160,7 +111,7 @@ class _Run:
         due = self._look()
         if not due.why:
             return self._told("is not due")
-        self._refuse_waiting()
+        self._refuse_waiting(due, keeps=False)
         self._outcome.changed = True
         self._outcome.diff = {"before": _in_diff(self._used), "after": {"names": sorted(self._settings.names)}}
         return self._told(f"would be issued: {due.why}")
@@ -173,7 +124,7 @@ class _Run:
         if not due.why:
             self._clear_up()
             return self._told("is not due")
-        self._refuse_waiting()
+        self._refuse_waiting(due, keeps=True)
         key, certificates = self._issued(due)
         pair = Pair(self._settings.directory, tuple(certificates), key, public_key_of(key))
         self._refuse(pair)
@@ -187,7 +138,7 @@ class _Run:
         self._state.ari = Ari()
         self._clear_up()
         if self._acme:
-            self._acme.succeeded()
+            self._acme.succeeded(pair.own.lifetime)
         self._used = pair.own
         self._figures["issued"] = 1
         self._describe(version, Moment(usual_moment(pair.own, self._settings.renew_left), "lifetime", Ari()))
@@ -211,7 +162,20 @@ class _Run:
             self._describe(version, moment)
         due = due_of(settings, self._used, self._key_of(version), state.issuer, self._issuer(), moment, self._now)
         self._outcome.why = due.why
+        clock = self._wrong_clock() if self._acme and not due.why else ""
+        if clock:
+            # Nothing is ordered by a wrong clock, and one that is behind would never let it come due.
+            action = _ACTIONS["clock-wrong"]
+            self._findings.append(Finding("clock-wrong", "high", settings.directory, clock, action=action))
         return due
+
+    def _wrong_clock(self) -> str:
+        """By how much the clock here is wrong, in words, where the authority was asked and said what time it is."""
+        ahead = self._acme.ahead if self._acme else None
+        if ahead is None or abs(ahead) <= _SKEW:
+            return ""
+        told = "behind" if ahead > 0 else "ahead of"
+        return f"the clock here is {format_duration(abs(ahead))} {told} the authority's"
 
     def _moment(self, used: Certificate) -> Moment:
         left = self._settings.renew_left
@@ -243,24 +207,33 @@ class _Run:
         identity = settings.account.directory_url if settings.account else self._signer.identity if self._signer else ""
         return {"provider": settings.provider, "authority": identity, "profile": settings.profile}
 
-    def _refuse_waiting(self) -> None:
-        """:raises NotIssued: when it is not tried yet, or would fail for sure."""
+    def _refuse_waiting(self, due: Due, keeps: bool) -> None:
+        """:raises NotIssued: when it is not tried yet, or would fail for sure.
+
+        :param keeps: keep for the next run that the authority did not answer.
+        """
         if not self._acme:
             return
-        ahead = self._acme.transport.ahead
-        if ahead is not None and abs(ahead) > _SKEW:
-            told = "behind" if ahead > 0 else "ahead of"
-            reason = f"the clock here is {format_duration(abs(ahead))} {told} the authority's; nothing was ordered"
-            raise NotIssued(reason, "clock-wrong")
-        self._acme.refuse_profile(self._settings.profile)
-        waits = [
-            wait for wait in self._acme.waits(self._settings.names) if wait.is_asked or not self._settings.retry_now
-        ]
+        names, hurry = self._settings.names, self._settings.retry_now
+        # What is in our own files first: an authority that wants to be left alone is.
+        waits = [wait for wait in self._acme.waits(names) if wait.is_asked or not hurry]
         if waits:
             first = waits[0]
             asked = "the authority asked for that" if first.is_asked else "it failed before"
             reason = f"{first.name} is not tried again before {write_time(first.until)}, {asked}: {first.why}"
             raise NotIssued(reason, "issue-waiting")
+        often = "" if hurry or due.is_urgent else self._acme.too_often(names)
+        if often:
+            raise NotIssued(often, "issue-too-often")
+        try:
+            self._acme.refuse_profile(self._settings.profile)
+        except AcmeError as exc:
+            if not keeps:
+                raise
+            raise NotIssued(self._acme.failed(names, str(exc), exc.retry_after, self._left())) from None
+        clock = self._wrong_clock()
+        if clock:
+            raise NotIssued(f"{clock}; nothing was ordered", "clock-wrong")
 
     def _issued(self, due: Due) -> tuple[bytes, list[Certificate]]:
         settings = self._settings
@@ -340,11 +313,28 @@ class _Run:
 
     def _prune(self) -> None:
         try:
-            self._outcome.removed = self._store.prune(self._settings.keep, self._outcome.previous)
+            spared = {self._outcome.previous, *self._to_be_revoked()}
+            self._outcome.removed = self._store.prune(self._settings.keep, spared)
         except OSError as exc:
             message = f"old versions cannot be removed: {exc.filename}: {exc.strerror or exc}"
             action = "remove them by hand: there are keys in them"
             self._findings.append(Finding("versions-left", "low", self._settings.directory, message, action=action))
+
+    def _to_be_revoked(self) -> list[str]:
+        """The versions without which nobody could revoke what is compromised."""
+        wanted = self._settings.compromised if self._acme else ()
+        left = {each for each in wanted if not os.path.exists(revocation_mark(self._settings.directory, each))}
+        owned = [(name, self._store.certificate_of(name)) for name in (self._store.versions() if left else ())]
+        return [name for name, own in owned if own and own.fingerprint in left]
+
+    def tell_left_behind(self) -> None:
+        """What was put somewhere for the authority and is there still."""
+        if self._acme and self._state.challenges:
+            why = self._acme.left_behind[-1] if self._acme.left_behind else "the run before was stopped"
+            where = ", ".join(each.get("path") or each.get("record", "") for each in self._state.challenges)
+            action = "mend the cause; each run tries again, or take it away by hand"
+            message = f"a proof for the authority is left in {where}: {why}"
+            self._findings.append(Finding("challenge-left", "low", self._settings.directory, message, action=action))
 
     def _left(self) -> float:
         return self._used.left(self._now) if self._used else 0
@@ -353,8 +343,8 @@ class _Run:
         """How bad it is that nothing was issued: what is left of the one in place decides."""
         if self._used is None or self._left() <= 0:
             return "critical"
-        fraction = self._used.fraction_left(self._now)
-        return "high" if fraction < 0.1 else "medium"
+        fraction, runs = self._used.fraction_left(self._now), self._left() / LATEST
+        return "high" if fraction < 0.1 or runs < _FEWEST_RUNS else "medium"
 
     def remaining(self) -> str:
         if self._used is None:
@@ -372,6 +362,7 @@ class _Run:
         return found
 
     def _told(self, what: str) -> Result:
+        self.tell_left_behind()
         certificate, until = self._used, ""
         if certificate:
             until = f" until {write_time(certificate.not_after)}"

@@ -22,7 +22,8 @@ from .authority import OwnAuthority
 from .challenges import ChallengeSettings
 from .deploy_arguments import rights_from
 from .dns_query import system_resolvers
-from .issue import Settings
+from .dns_records import Hook, Records, Updates
+from .issue_settings import Settings
 from .keys import KINDS
 from .names import is_address
 
@@ -62,6 +63,9 @@ ISSUE_ARGUMENTS: dict[str, dict[str, t.Any]] = {
     "http_port": {"type": "int", "default": 80},
     "dns_hook": {"type": "list", "elements": "str", "default": []},
     "dns_hook_timeout": {"type": "str", "default": "2m"},
+    "nsupdate_server": {"type": "str", "default": ""},
+    "nsupdate_key": {"type": "path", "default": "", "no_log": False},
+    "nsupdate_zone": {"type": "str", "default": ""},
     "look_first": {"type": "bool", "default": True},
     "look_at": {"type": "list", "elements": "str", "default": []},
     "resolvers": {"type": "list", "elements": "str", "default": []},
@@ -164,13 +168,13 @@ def _names_from(params: t.Mapping[str, t.Any]) -> tuple[str, ...]:
 
 
 def _challenges_from(params: t.Mapping[str, t.Any], names: t.Sequence[str]) -> ChallengeSettings:
-    kind, hook = params["challenge"], tuple(params["dns_hook"])
-    if kind == "dns-01" and not hook:
-        raise InputError("dns_hook is empty: the challenge dns-01 needs a program that makes and removes TXT records")
-    if hook and not os.path.isabs(hook[0]):
-        raise InputError(f"dns_hook begins with {hook[0]!r}: write the absolute path of a program")
-    if kind == "http-01" and hook:
-        raise InputError("dns_hook is of no use to the challenge http-01: set challenge to dns-01, or leave it out")
+    kind = params["challenge"]
+    records = _records_from(params) if kind == "dns-01" else Hook(())
+    for option in ("dns_hook", "nsupdate_server"):
+        if kind == "http-01" and params[option]:
+            raise InputError(
+                f"{option} is of no use to the challenge http-01: set challenge to dns-01, or leave it out"
+            )
     webroot = (params["webroot"] or "").rstrip("/")
     if webroot and not os.path.isdir(webroot):
         raise InputError(f"webroot {webroot!r} is no directory: name the one that the server for {names[0]} serves")
@@ -181,6 +185,8 @@ def _challenges_from(params: t.Mapping[str, t.Any], names: t.Sequence[str]) -> C
             if not is_address(text.partition("#")[0]):
                 raise InputError(f'{option} has {text!r}: write IP addresses, like "192.0.2.7"')
     resolvers = tuple(params["resolvers"])
+    if isinstance(records, Updates) and not resolvers:
+        resolvers = (records.server,)
     if kind == "dns-01" and params["look_first"] and not resolvers:
         resolvers = tuple(system_resolvers())
         if not resolvers:
@@ -190,14 +196,36 @@ def _challenges_from(params: t.Mapping[str, t.Any], names: t.Sequence[str]) -> C
         webroot=webroot,
         address=params["http_address"],
         port=params["http_port"],
-        hook=hook,
-        hook_timeout=duration_from(params, "dns_hook_timeout"),
+        records=records,
         look_first=params["look_first"],
         look_at=tuple(params["look_at"]),
         resolvers=resolvers,
         timeout=duration_from(params, "look_timeout"),
         patience=duration_from(params, "propagation_timeout"),
     )
+
+
+def _records_from(params: t.Mapping[str, t.Any]) -> Records:
+    hook, server = tuple(params["dns_hook"]), params["nsupdate_server"]
+    if bool(hook) == bool(server):
+        told = "are both given" if hook else "are empty"
+        right = (
+            "the challenge dns-01 needs one of them, a program that makes TXT records or a server that takes updates"
+        )
+        raise InputError(f"dns_hook and nsupdate_server {told}: {right}")
+    timeout = duration_from(params, "dns_hook_timeout")
+    if hook:
+        if not os.path.isabs(hook[0]):
+            raise InputError(f"dns_hook begins with {hook[0]!r}: write the absolute path of a program")
+        return Hook(hook, timeout)
+    address, _hash, port = server.partition("#")
+    if not is_address(address) or (_hash and not port.isdigit()):
+        raise InputError(f'nsupdate_server is {server!r}: write an IP address, like "192.0.2.53" or "192.0.2.53#5353"')
+    _refuse_relative(params, "nsupdate_key")
+    if params["nsupdate_key"] and not os.path.isfile(params["nsupdate_key"]):
+        raise InputError(f"nsupdate_key {params['nsupdate_key']!r} is no file: name the one with the key of the server")
+    zone = name_from("nsupdate_zone", params["nsupdate_zone"]) if params["nsupdate_zone"] else ""
+    return Updates(server, params["nsupdate_key"] or "", zone, timeout)
 
 
 def _authority_from(params: t.Mapping[str, t.Any]) -> OwnAuthority:

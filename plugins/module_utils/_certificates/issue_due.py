@@ -25,6 +25,8 @@ class Due:
     why: str = ""
     #: The authority of the one in place is the one that is asked, so it may hear which one is replaced.
     may_replace: bool = False
+    #: Waiting would be worse than what it costs at the authority.
+    is_urgent: bool = False
 
 
 class Wanted(t.Protocol):
@@ -54,7 +56,10 @@ def due_of(
         return Due("there is none yet")
     # Where nobody wrote down whom it is from, that is no reason to issue it again.
     same_authority = not was_from or was_from.get("authority") == comes_from.get("authority")
-    return Due(_why(wanted, used, public_key, was_from, comes_from, moment, now), same_authority)
+    why = _why(wanted, used, public_key, was_from, comes_from, moment, now)
+    # A renewal that the authority asked for counts against none of its limits (RFC 9773, 5).
+    asked_for = moment.source == "ari" and moment.at <= now and same_authority
+    return Due(why, same_authority, used.fingerprint in wanted.compromised or asked_for)
 
 
 def _why(

@@ -137,7 +137,8 @@ class Attempts:
             for name in _bare(names):
                 kept = entries.get(name)
                 entry = kept if isinstance(kept, dict) else {}
-                count = int(entry.get("failures", 0)) + 1
+                before = entry.get("failures")
+                count = (before if isinstance(before, int) else 0) + 1
                 step: float = _STEPS[min(count, len(_STEPS)) - 1]
                 if left > 0:
                     step = min(step, max(_STEPS[0], left / 10))

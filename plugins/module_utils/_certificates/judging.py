@@ -102,8 +102,11 @@ class Judge:
             message = f"clients do not trust it: {problem.text}"
             self.find("certificate-untrusted", self._refused, message, action, value=problem.code)
 
-    def quality(self, certificate: Certificate) -> None:
-        """What is wrong with the certificate whoever serves it."""
+    def quality(self, certificate: Certificate, stapled: bool | None = None) -> None:
+        """What is wrong with the certificate whoever serves it.
+
+        :param stapled: whether an OCSP answer comes with it; None where that is not known.
+        """
         if not certificate.serves:
             message = "it is not meant for servers: its extended key usage lacks serverAuth"
             self.find("certificate-usage", self._refused, message, "have one issued that is")
@@ -116,8 +119,16 @@ class Judge:
             self.find("certificate-digest-weak", "high", message, "issue it again")
         if certificate.must_staple:
             message = "it says must-staple: clients that obey refuse it wherever no OCSP answer is stapled"
+            message += {None: "", True: "; one is here", False: ", and here is none"}[stapled]
             action = "issue it without (tls-feature): authorities end OCSP, Let's Encrypt did in August 2025"
-            self.find("certificate-must-staple", "medium", message, action, value=list(certificate.ocsp_urls))
+            severity = "high" if stapled is False else "medium"
+            self.find("certificate-must-staple", severity, message, action, value=list(certificate.ocsp_urls))
+        if stapled:
+            message = (
+                "an OCSP answer is stapled to it: the day its authority ends OCSP, as Let's Encrypt has, it grows stale"
+            )
+            action = "take stapling out of the server's configuration, unless its authority wants it"
+            self.find("ocsp-stapled", "low", message, action, value=list(certificate.ocsp_urls))
 
     def chain(self, chain: t.Sequence[Certificate], out_of_date: bool = False) -> None:
         """What came beside the certificate itself.
@@ -157,7 +168,7 @@ def findings_at_address(seen: Look, rules: Rules) -> list[Finding]:
     judging.dates(certificate)
     judging.names(certificate, seen.endpoint.names)
     judging.trust(certificate, seen.problem)
-    judging.quality(certificate)
+    judging.quality(certificate, seen.staples)
     judging.chain(seen.chain or (certificate,), seen.out_of_date)
     if seen.weak:
         message = f"a client with the usual settings has no handshake with it ({seen.weak}); {seen.protocol} was taken"

@@ -116,11 +116,12 @@ def sign(
 ) -> bytes:
     """A certificate in PEM, by an authority or, without one, by itself. It never outlives its authority."""
     begins = now.replace(microsecond=0) - _BEFORE
-    ends = begins + datetime.timedelta(seconds=lifetime)
     subject = _subject(names[0])
     signer, issuer = (authority_key, authority.subject) if authority is not None else (key, subject)
     if authority is not None:
         begins = max(begins, _moment(authority, "not_valid_before"))
+    ends = begins + datetime.timedelta(seconds=lifetime)
+    if authority is not None:
         ends = min(ends, _moment(authority, "not_valid_after"))
     builder = x509.CertificateBuilder().subject_name(subject).issuer_name(issuer).public_key(key.public_key())
     builder = builder.serial_number(x509.random_serial_number())

@@ -84,13 +84,15 @@ def _remember(seen: Look) -> dict[str, t.Any]:
     endpoint = seen.endpoint
     about = {"host": endpoint.host, "port": endpoint.port, "server_name": endpoint.server_name}
     fingerprint = seen.certificate.fingerprint if seen.certificate else ""
-    return {**about, "starttls": endpoint.starttls, "address": seen.address, "fingerprint": fingerprint}
+    about.update(starttls=endpoint.starttls, key_type=endpoint.key_type)
+    return {**about, "address": seen.address, "fingerprint": fingerprint}
 
 
 def _recall(then: t.Mapping[str, t.Any]) -> Endpoint:
     """The very address, whatever the name leads to by now."""
     address = (then["address"],)
-    return Endpoint(then["host"], then["port"], address, then["server_name"], then["starttls"])
+    key_type = then.get("key_type", "any")  # which a journal of an older version does not have
+    return Endpoint(then["host"], then["port"], address, then["server_name"], then["starttls"], key_type=key_type)
 
 
 def name_of(then: t.Mapping[str, t.Any]) -> str:

@@ -22,7 +22,7 @@ from .acme_transport import AcmeError
 from .disk import certificates_of
 from .handshake import Endpoint
 from .proof import Listeners
-from .store import FULLCHAIN
+from .store import FULLCHAIN, revocation_mark
 from .trust import Trust
 from .x509 import Certificate, CertificateError, need_library
 
@@ -67,8 +67,9 @@ def revoke(settings: Settings, check_mode: bool, outcome: Outcome) -> Result:
     try:
         need_library()
         wanted = _found(settings)
-        _refuse_used(settings)
-        _revoke(settings, wanted, check_mode, outcome)
+        if wanted:
+            _refuse_used(settings)
+            _revoke(settings, wanted, check_mode, outcome)
     except _StillUsedError as exc:
         return Result(exc.verdict, "nothing was revoked", str(exc), looked=0, of=of)
     except (CertificateError, AcmeError) as exc:
@@ -83,12 +84,17 @@ def revoke(settings: Settings, check_mode: bool, outcome: Outcome) -> Result:
 
 
 def _found(settings: Settings) -> list[Certificate]:
-    """:raises CertificateError: when one of them is nowhere: then nobody can revoke it."""
-    found = {}
+    """Those of which nobody has seen yet that they are revoked or have ended.
+
+    :raises CertificateError: when one of them is nowhere: then nobody can revoke it.
+    """
+    found, marks = {}, (revocation_mark(settings.directory, each) for each in settings.fingerprints)
+    # The list of a site grows, and the version of what was revoked long ago is removed in the end.
+    left = [each for each, mark in zip(settings.fingerprints, marks) if not os.path.exists(mark)]
     for path in sorted(glob.glob(os.path.join(glob.escape(settings.directory), "versions", "*", FULLCHAIN))):
         own = certificates_of(path)[0]
         found[own.fingerprint] = own
-    missing = [each for each in settings.fingerprints if each not in found]
+    missing = [each for each in left if each not in found]
     if missing:
         told = f"no certificate with the fingerprint {missing[0]} is below {settings.directory}"
         raise CertificateError(f"{told}: to be revoked, it must be there")
@@ -96,7 +102,7 @@ def _found(settings: Settings) -> list[Certificate]:
     if os.path.exists(current) and certificates_of(current)[0].fingerprint in settings.fingerprints:
         told = f"it is the newest in {settings.directory}: issue and deploy another one first"
         raise _StillUsedError("failed", f"{told} (certificate_issue, compromised)")
-    return [found[each] for each in settings.fingerprints]
+    return [found[each] for each in left]
 
 
 def _refuse_used(settings: Settings) -> None:
@@ -111,12 +117,13 @@ def _refuse_used(settings: Settings) -> None:
 
 
 def _revoke(settings: Settings, wanted: t.Iterable[Certificate], check_mode: bool, outcome: Outcome) -> None:
-    marks = os.path.join(settings.directory, "revoked")
     account: Account | None = None
     for certificate in wanted:
-        mark = os.path.join(marks, certificate.fingerprint)
-        # No authority keeps lists of what has ended.
-        if os.path.exists(mark) or certificate.left(utc_now()) <= 0:
+        mark = revocation_mark(settings.directory, certificate.fingerprint)
+        if certificate.left(utc_now()) <= 0:
+            # No authority keeps lists of what has ended.
+            if not check_mode:
+                _remember(mark)
             continue
         if not check_mode:
             if account is None:

@@ -40,19 +40,20 @@ class Service:
                 raise ApplicationError(f"{' '.join(argv)} ended with status {status}: {said or 'it said nothing'}")
 
 
+#: One that could not start for want of its first certificate is started, all others are reloaded.
+_LOAD = ("systemctl", "reload-or-restart")
+
+
 def _apache() -> tuple[Argv, Argv]:
     """Debian's name, or that of all others."""
     unit, program = ("apache2", "apache2ctl") if shutil.which("apache2ctl") else ("httpd", "apachectl")
-    return (program, "configtest"), ("systemctl", "reload", unit)
+    return (program, "configtest"), (*_LOAD, unit)
 
 
 #: By name: the command that tests the configuration, where there is one, and the one that reloads it.
 PRESETS: dict[str, t.Callable[[], tuple[Argv, Argv]]] = {
-    "nginx": lambda: (("nginx", "-t", "-q"), ("systemctl", "reload", "nginx")),
-    "haproxy": lambda: (
-        ("haproxy", "-c", "-f", "/etc/haproxy/haproxy.cfg"),
-        ("systemctl", "reload", "haproxy"),
-    ),
+    "nginx": lambda: (("nginx", "-t", "-q"), (*_LOAD, "nginx")),
+    "haproxy": lambda: (("haproxy", "-c", "-f", "/etc/haproxy/haproxy.cfg"), (*_LOAD, "haproxy")),
     "apache": _apache,
     # It has no test: with files that it cannot use it goes on with the old ones, which the proof sees.
     "postgresql": lambda: ((), ("systemctl", "reload", "postgresql")),

@@ -20,6 +20,7 @@ import os
 import re
 import shutil
 import stat
+import typing as t
 
 from .._core.files import sync_directory, write_all
 from .disk import read_file
@@ -145,11 +146,14 @@ class Store:
             os.chown(path, self._rights.uid, self._rights.gid)
             os.chmod(path, mode)
 
-    def prune(self, keep: int, spared: str) -> list[str]:
-        """Remove all but the newest `keep` versions beside the one in use and the spared one; their names."""
+    def versions(self) -> list[str]:
+        """All of them, in the order of their issue."""
+        return [name for name in sorted(os.listdir(self._versions)) if _VERSION.fullmatch(name)]
+
+    def prune(self, keep: int, spared: t.Collection[str]) -> list[str]:
+        """Remove all but the newest `keep` versions beside the one in use and the spared ones; their names."""
         in_use = self.current()
-        others = [name for name in sorted(os.listdir(self._versions)) if _VERSION.fullmatch(name)]
-        others = [name for name in others if name not in (in_use, spared)]
+        others = [name for name in self.versions() if name != in_use and name not in spared]
         surplus = others[: max(0, len(others) - keep)]
         for name in surplus:
             shutil.rmtree(self._path(name))
@@ -167,6 +171,11 @@ class Store:
             os.fsync(file)
         finally:
             os.close(file)
+
+
+def revocation_mark(directory: str, fingerprint: str) -> str:
+    """The file that says that nothing is left to be revoked of a certificate."""
+    return os.path.join(directory, "revoked", fingerprint)
 
 
 def _make(directory: str) -> None:

@@ -25,6 +25,10 @@ _NO_CHECK_TIME = 0x200000
 _VERDICT = re.compile(r"error (\d+) at \d+ depth lookup: ?(.*?)(?: error |$)")
 _PATIENCE = 20
 
+#: Types of keys that twins have, and OpenSSL's words for the ciphers of each. Those of Ed25519 are among the latter.
+_AUTHENTICATED_BY = {"rsa": "ECDHE+aRSA:DHE+aRSA:kRSA", "ecdsa": "ECDHE+aECDSA"}
+KEY_TYPES = ("any", "ecdsa", "rsa")
+
 #: What OpenSSL's verdicts mean for whoever has to mend it.
 _MEANINGS = {
     2: "the issuer of the highest certificate is missing",
@@ -116,6 +120,18 @@ def blind_context() -> ssl.SSLContext:
     context.verify_mode = ssl.CERT_NONE
     context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
     context.set_ciphers("DEFAULT:@SECLEVEL=0")
+    return context
+
+
+def only_with(context: ssl.SSLContext, key_type: str) -> ssl.SSLContext:
+    """The same client, to which a server with twins shows the one with this type of key.
+
+    What a client takes of signatures, Python lets nobody choose in TLS 1.3. In TLS 1.2 the cipher says it.
+    """
+    if key_type != "any":
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+        level = ":@SECLEVEL=0" if context.verify_mode == ssl.CERT_NONE else ""
+        context.set_ciphers(_AUTHENTICATED_BY[key_type] + level)
     return context
 
 

@@ -13,11 +13,11 @@ import os
 import sys
 import typing as t
 
+from .._core.accepted import Entry, read_accepted
 from .._core.durations import parse_duration
 from .._core.records import default_path
 from .._core.suggest import InputError, refuse_unknown
 from . import pep440, semver
-from .accept import Entry, read_accepted
 from .changes import ECOSYSTEMS, NPM, PYPI
 from .discover import Places
 from .lanes import Lane, read_lanes
@@ -36,7 +36,7 @@ PACKAGES_ARGUMENTS: dict[str, t.Any] = {
     "requirements": {
         "type": "list",
         "elements": "str",
-        "default": ["requirements*.txt", "requirements/*.txt"],
+        "default": ["*requirements*.txt", "requirements/*.txt"],
     },
     "environments": {"type": "list", "elements": "str", "default": [".venv", "venv", "env"]},
     "own_packages": {"type": "list", "elements": "str", "default": []},

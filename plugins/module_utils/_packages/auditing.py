@@ -17,10 +17,10 @@ import tempfile
 import time
 import typing as t
 
+from .._core.accepted import judge_entries
 from .._core.locks import Busy, left_in, own_place
 from .._core.result import Finding, Result
 from . import judging, lanes
-from .accept import judge_entries
 from .arguments import Settings
 from .judging import Answer, Vulnerability
 from .looking import Seen, askable, look

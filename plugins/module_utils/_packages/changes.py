@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import typing as t
 
+from .._core import accepted
 from . import pep440, semver
 
-PYPI, NPM, SYSTEM = "pypi", "npm", "system"
+PYPI, NPM = accepted.PYPI, accepted.NPM
+
 ECOSYSTEMS = (PYPI, NPM)
 
 #: From least to most demanding. Below 1.0 a minor release may break what a major one may above.
@@ -49,6 +51,11 @@ def update_class(ecosystem: str, installed: str, target: str) -> str:
 def series(ecosystem: str, key: t.Any) -> tuple[int, int]:
     """What versions share that get their fixes in common: epoch and major number."""
     return _numbers(ecosystem, key)[:2]
+
+
+def minor_series(ecosystem: str, key: t.Any) -> tuple[int, int, int]:
+    """Epoch, major and minor number: some projects mend several of these at once."""
+    return _numbers(ecosystem, key)[:3]
 
 
 def _numbers(ecosystem: str, key: t.Any) -> tuple[int, int, int, int]:

@@ -5,13 +5,14 @@
 
 Note that this module util is PRIVATE to the collection. It can have breaking changes at any time.
 
-See https://www.first.org/cvss/v3.1/specification-document. A vector of CVSS 4.0 has no formula, only a large table;
-whoever publishes one says the word as well.
+See https://www.first.org/cvss/v3.1/specification-document. Vectors of CVSS 4.0 are scored by a table, in cvss4.
 """
 
 from __future__ import annotations
 
 import re
+
+from . import cvss4
 
 _METRICS: dict[str, dict[str, float]] = {
     "AV": {"N": 0.85, "A": 0.62, "L": 0.55, "P": 0.2},
@@ -30,7 +31,7 @@ def base_score(vector: str) -> float | None:
     """The base score; None for a vector of another version, or one that is not whole."""
     match = _VECTOR.fullmatch(vector.strip())
     if not match:
-        return None
+        return cvss4.score(vector)
     told = dict(metric.split(":") for metric in match.group("metrics").split("/"))
     try:
         value = {name: values[told[name]] for name, values in _METRICS.items()}

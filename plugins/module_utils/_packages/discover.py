@@ -15,7 +15,7 @@ import hashlib
 import os
 import typing as t
 
-from . import locks_pnpm, locks_python, locks_yarn
+from . import locks_pnpm, locks_python, locks_yarn, manifests
 from .changes import NPM, PYPI
 from .environments import is_environment, read_environment
 from .locks_node import HIDDEN, read_json, read_npm_lock
@@ -23,11 +23,12 @@ from .model import Project, Source, SourceError, read_text
 from .requirements import read_requirements
 
 #: Locks whose tool this module does not run, so what they hold is not looked at.
-UNREAD = {"bun.lock": "bun", "bun.lockb": "bun"}
+UNREAD = {"bun.lock": "bun", "bun.lockb": "bun", "deno.lock": "deno"}
 _OTHER_LOCKS = {locks_pnpm.FILE: locks_pnpm.read_pnpm_lock, locks_yarn.FILE: locks_yarn.read_yarn_lock}
 _NPM_LOCKS = ("npm-shrinkwrap.json", "package-lock.json")
 _PYTHON_LOCKS = {"uv.lock": locks_python.read_uv, "poetry.lock": locks_python.read_poetry}
-_UNREAD_PYTHON = {"Pipfile.lock": "pipenv", "pdm.lock": "pdm"}
+#: By PEP 751 a lock may have a name of its own: pylock.docs.toml.
+_PYLOCKS = ("pylock.toml", "pylock.*.toml")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,19 +80,22 @@ def _read_python(project: Project, places: Places) -> bool:
     for name in locks:
         read = _PYTHON_LOCKS[name]
         _take(project, name, functools.partial(read, project.path, name, pyproject))
-    for name, tool in _UNREAD_PYTHON.items():
-        if os.path.isfile(os.path.join(project.path, name)):
-            project.problems.append(f"{name} is a lock of {tool}, which is not read")
+    for name in _matching(project.path, _PYLOCKS):
+        _take(project, name, functools.partial(locks_python.read_pylock, project.path, name, pyproject))
+    project.problems += manifests.unread(project.path)
     for file in _matching(project.path, places.requirements):
-        _take(project, file, functools.partial(read_requirements, project.path, file))
+        _take(project, file, functools.partial(_read_requirements, project.path, file))
     for directory in _matching(project.path, places.environments):
         if is_environment(os.path.join(project.path, directory)):
             _take(project, directory, functools.partial(read_environment, project.path, directory))
-    found = len(project.sources) + len(project.problems) > before
-    if has_manifest and not found and locks_python.manifest_requirements(pyproject):
-        project.problems.append("pyproject.toml asks for packages, and there is neither a lock nor an environment")
-        return True
-    return found
+    project.problems += manifests.untold(project, pyproject)
+    return len(project.sources) + len(project.problems) > before
+
+
+def _read_requirements(project: str, file: str) -> Source:
+    source = read_requirements(project, file)
+    manifests.compare_with_companion(source)
+    return source
 
 
 def _read_node(project: Project) -> bool:

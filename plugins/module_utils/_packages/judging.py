@@ -12,9 +12,10 @@ import dataclasses
 import datetime
 import typing as t
 
+from .._core import accepted as accept
 from .._core.clock import write_time
 from .._core.result import Finding
-from . import accept, changes, lanes, semver
+from . import changes, lanes, semver
 from .arguments import Settings
 from .changes import NPM
 from .looking import Seen, askable, group_of
@@ -222,10 +223,11 @@ def fixed_by(ecosystem: str, advisories: t.Iterable[Advisory], version: str) -> 
 
 
 def _is_behind_a_fix(ecosystem: str, key: t.Any, fixes: t.Iterable[str]) -> bool:
-    """Whether a fix is not newer. With one for each series (2.5.1 and 3.1.2), it has to be that of its own series."""
+    """Whether a fix is not newer. With one for each series (5.0.9 and 5.1.1), it has to be that of its own series."""
     known = [other for other in (changes.sort_key(ecosystem, fix) for fix in fixes) if other is not None]
-    series = changes.series(ecosystem, key)
-    own = [other for other in known if changes.series(ecosystem, other) == series]
+    minor, major = changes.minor_series(ecosystem, key), changes.series(ecosystem, key)
+    own = [other for other in known if changes.minor_series(ecosystem, other) == minor]
+    own = own or [other for other in known if changes.series(ecosystem, other) == major]
     return any(other <= key for other in own or known)
 
 

@@ -74,10 +74,13 @@ def _read_packages(source: Source, packages: Table, manifest: Table) -> None:
     for path in source.nodes:
         _link(source, entries, path)
     root = entries.get("") or manifest
+    needed = _needed(root, ("devDependencies", "dependencies"))
     for name, wanted in asked_for(root, ASKED_BY_ROOT).items():
         target = _resolve(entries, "", name)
         if target:
             source.direct[target] = wanted
+        elif name in needed:
+            _lacks(source, name, "the project")
     for entry in entries.values():
         if entry.get("link") and str(entry.get("resolved")) in source.nodes:
             source.direct.setdefault(str(entry["resolved"]), "")
@@ -86,12 +89,30 @@ def _read_packages(source: Source, packages: Table, manifest: Table) -> None:
 def _link(source: Source, entries: t.Mapping[str, Table], path: str) -> None:
     """Which packages it needs. What a member of the workspace asks for, the project itself asks for."""
     is_member = _MODULES not in path
-    for name, wanted in asked_for(entries[path], ASKED_BY_ROOT if is_member else _ASKED).items():
+    entry = entries[path]
+    # What comes in the archive of another package need not be all there.
+    needed = set() if entry.get("inBundle") else _needed(entry, ("dependencies",))
+    for name, wanted in asked_for(entry, ASKED_BY_ROOT if is_member else _ASKED).items():
         target = _resolve(entries, path, name)
         if target:
             source.nodes[path].wants.append(target)
             if is_member:
                 source.direct.setdefault(target, wanted)
+        elif name in needed:
+            _lacks(source, name, path.rpartition(_MODULES)[2])
+
+
+def _needed(entry: Table, names: t.Sequence[str]) -> set[str]:
+    """What must be there: optional packages and peers may be left out."""
+    optional = {*asked_for(entry, ("optionalDependencies",)), *asked_for(entry, ("peerDependencies",))}
+    bundled = entry.get("bundleDependencies") or entry.get("bundledDependencies") or ()
+    return set(asked_for(entry, names)) - optional - set(bundled if isinstance(bundled, list) else ())
+
+
+def _lacks(source: Source, name: str, who: str) -> None:
+    """A lock that lacks a package tells nothing of it. What npm installed may lack what was left out on purpose."""
+    if source.kind == "lock":
+        source.problems.append(f"it lacks {name}, which {who} needs: it was cut off, or merged by hand")
 
 
 def _node(path: str, entry: Table) -> Node:

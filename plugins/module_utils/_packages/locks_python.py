@@ -8,6 +8,7 @@ Note that this module util is PRIVATE to the collection. It can have breaking ch
 
 from __future__ import annotations
 
+import collections
 import importlib
 import os
 import re
@@ -117,15 +118,28 @@ def read_uv(project: str, file: str, pyproject: Table) -> Source:
     for package in packages:
         node = source.nodes[_key(package)]
         for wanted in _uv_wants(package, with_groups=package in roots):
-            node.wants += [other.key for other in _uv_target(source, wanted)]
+            found = _uv_target(source, wanted)
+            if not found:
+                source.problems.append(_lacking(str(wanted["name"]), node.name))
+            node.wants += [other.key for other in found]
     for root in roots:
         for wanted in _uv_wants(root, with_groups=True):
             for node in _uv_target(source, wanted):
                 source.direct.setdefault(node.key, asked.get(node.name, ""))
     if not roots:
         source.problems.append("it does not say which package is the project itself")
+    # Where uv has them from, and not where pip would look: names of one's own are nothing for a public index.
+    source.indexes = _indexes(_table(package, "source").get("registry") for package in packages)
     _compare(source, asked)
     return source
+
+
+def _indexes(urls: t.Iterable[t.Any]) -> tuple[str, ...]:
+    """The addresses among them, the one of most packages first."""
+    counted = collections.Counter(
+        url for url in urls if isinstance(url, str) and url.startswith(("http://", "https://"))
+    )
+    return tuple(url for url, _count in counted.most_common())
 
 
 def _uv_wants(package: Table, with_groups: bool) -> list[Table]:
@@ -159,13 +173,57 @@ def read_poetry(project: str, file: str, pyproject: Table) -> Source:
         source.add(Node(_key(package), name, version, own=kind in ("directory", "file"), problem=problem))
     for package in packages:
         node = source.nodes[_key(package)]
-        node.wants += [other.key for wanted in _table(package, "dependencies") for other in source.named(wanted)]
+        for wanted, told in _table(package, "dependencies").items():
+            others = source.named(wanted)
+            node.wants += [other.key for other in others]
+            # With a marker, or for an extra, it may be left out.
+            if not others and isinstance(told, str):
+                source.problems.append(_lacking(wanted, node.name))
+    legacy = [_table(package, "source") for package in packages]
+    source.indexes = ("", *_indexes(one.get("url") for one in legacy if one.get("type") == "legacy"))
     asked = manifest_requirements(pyproject)
     for name, specifier in asked.items():
         for node in source.named(name):
             source.direct.setdefault(node.key, specifier)
     _compare(source, asked)
     return source
+
+
+def read_pylock(project: str, file: str, _pyproject: Table) -> Source:
+    """A lock by PEP 751, which several tools write.
+
+    :raises SourceError: when it is none.
+    """
+    lock = read_toml(os.path.join(project, file))
+    packages = lock.get("packages")
+    if not str(lock.get("lock-version") or "").startswith("1.") or not isinstance(packages, list):
+        raise SourceError(f"{file} has no lock-version 1 with packages: it was cut off, or is no lock by PEP 751")
+    source = Source(project, file, PYPI, "lock", language=_minimum(lock.get("requires-python")))
+    for package in packages:
+        if not isinstance(package, dict) or not package.get("name"):
+            raise SourceError(f"{file} has a package without a name")
+        name, own = canonical(str(package["name"])), "directory" in package
+        from_address = "vcs" in package or "archive" in package
+        version = "" if from_address else str(package.get("version") or "")
+        problem = f"{name} comes from an address, so its version is not known to any index" if from_address else ""
+        if not version and not own and not from_address:
+            problem = f"{name} has no version in the lock"
+        source.add(Node(f"{name}=={version}", name, version, own=own, problem=problem))
+    for package in packages:
+        key = f"{canonical(str(package['name']))}=={package.get('version') or ''}"
+        for wanted in package.get("dependencies") or []:
+            found = _uv_target(source, wanted)
+            if not found:
+                source.problems.append(_lacking(str(wanted["name"]), str(package["name"])))
+            if key in source.nodes:
+                source.nodes[key].wants += [other.key for other in found]
+    needed = {key for node in source.nodes.values() for key in node.wants}
+    source.direct = {key: "" for key in source.nodes if key not in needed} or dict.fromkeys(source.nodes, "")
+    return source
+
+
+def _lacking(name: str, who: str) -> str:
+    return f"it lacks {name}, which {who} needs: it was cut off, or merged by hand"
 
 
 def _packages(lock: Table, file: str) -> list[Table]:

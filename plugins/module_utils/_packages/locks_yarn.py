@@ -34,10 +34,13 @@ def read_yarn_lock(project: str, file: str, manifest: plain_yaml.Tree) -> Source
     text = read_text(os.path.join(project, file))
     source = Source(project, file, NPM, "lock")
     asked = asked_for(manifest, ASKED_BY_ROOT[1:])
+    resolutions = manifest.get("resolutions")
+    # A resolution takes the place of what others ask for, by whatever range.
+    chosen = {_last_name(str(name)) for name in resolutions} if isinstance(resolutions, dict) else set()
     if "__metadata:" in text:
-        specifications = _read_berry(source, text)
+        specifications = _read_berry(source, text, chosen)
     elif _HEAD_1 in text:
-        specifications = _read_1(source, text)
+        specifications = _read_1(source, text, chosen)
     else:
         raise SourceError(f"{file} says neither that it is of version 1, nor has it __metadata: it was cut off")
     for name, wanted in asked.items():
@@ -48,6 +51,29 @@ def read_yarn_lock(project: str, file: str, manifest: plain_yaml.Tree) -> Source
             source.stale.append(name)
     source.stale.sort()
     return source
+
+
+def _last_name(path: str) -> str:
+    """Of a resolution: "parent/**/@scope/name@npm:^1" is about @scope/name."""
+    match = re.search(r"((?:@[^/@]+/)?[^/@]+)(?:@[^/]*(?:/[^/]*)?)?$", path)
+    return match.group(1) if match else path
+
+
+def _targets(
+    source: Source, specifications: t.Mapping[str, str], name: str, wanted: str, chosen: t.Collection[str]
+) -> list[str]:
+    """The keys of what a package needs.
+
+    :raises SourceError: when it is not in the lock.
+    """
+    target = specifications.get(f"{name}@{wanted}") or specifications.get(f"{name}@npm:{wanted}")
+    if target:
+        return [target]
+    if name in chosen:
+        return [node.key for node in source.named(name)]
+    raise SourceError(
+        f"{source.file} lacks {name} {wanted}, which others in it need: it was cut off, or merged by hand"
+    )
 
 
 def _real(name: str, wanted: str) -> str:
@@ -65,7 +91,7 @@ def _split(specification: str) -> tuple[str, str]:
 # -- version 1 -------------------------------------------------------------------------------------------------------
 
 
-def _read_1(source: Source, text: str) -> dict[str, str]:
+def _read_1(source: Source, text: str, chosen: t.Collection[str]) -> dict[str, str]:
     entries = _entries_1(source.file, text)
     specifications: dict[str, str] = {}
     for entry in entries:
@@ -82,8 +108,8 @@ def _read_1(source: Source, text: str) -> dict[str, str]:
         specifications.update(dict.fromkeys(entry["specifications"], key))
         entry["key"] = key
     for entry in entries:
-        wants = [specifications.get(f"{name}@{wanted}") for name, wanted in entry.get("wants", [])]
-        source.nodes[entry["key"]].wants += [key for key in wants if key]
+        for name, wanted in entry.get("wants", []):
+            source.nodes[entry["key"]].wants += _targets(source, specifications, name, wanted, chosen)
     return specifications
 
 
@@ -119,7 +145,7 @@ def _unquoted(word: str) -> str:
 # -- Yarn 2 and newer ------------------------------------------------------------------------------------------------
 
 
-def _read_berry(source: Source, text: str) -> dict[str, str]:
+def _read_berry(source: Source, text: str, chosen: t.Collection[str]) -> dict[str, str]:
     try:
         lock = plain_yaml.read(text)
     except plain_yaml.YamlError as exc:
@@ -146,7 +172,8 @@ def _read_berry(source: Source, text: str) -> dict[str, str]:
         if protocol == "workspace":
             members.append(entry)
     for key, entry in entries:
-        source.nodes[key].wants += _wanted(specifications, entry)
+        for name, wanted in _needs(entry).items():
+            source.nodes[key].wants += _targets(source, specifications, name, wanted, chosen)
     for member in members:
         for name, wanted in _needs(member).items():
             target = specifications.get(f"{name}@{wanted}") or specifications.get(f"{name}@npm:{wanted}")
@@ -158,12 +185,3 @@ def _read_berry(source: Source, text: str) -> dict[str, str]:
 def _needs(entry: plain_yaml.Tree) -> dict[str, str]:
     needs = entry.get("dependencies")
     return {name: str(wanted) for name, wanted in needs.items()} if isinstance(needs, dict) else {}
-
-
-def _wanted(specifications: t.Mapping[str, str], entry: plain_yaml.Tree) -> list[str]:
-    found = []
-    for name, wanted in _needs(entry).items():
-        target = specifications.get(f"{name}@{wanted}") or specifications.get(f"{name}@npm:{wanted}")
-        if target:
-            found.append(target)
-    return found

@@ -15,7 +15,7 @@ import itertools
 import os
 import typing as t
 
-from . import npm, osv, packuments, pip_audit, resolving
+from . import npm, osv, packuments, pep440, pip_audit, resolving
 from .arguments import Settings
 from .changes import NPM, PYPI
 from .discover import read_project
@@ -23,6 +23,7 @@ from .freshness import age_of_npm, age_of_osv, judge_age, judge_stamp
 from .lanes import SEVERITIES
 from .looks import Advisory, Listing, Look, Pair
 from .model import Node, Project, Source
+from .running import find_program
 from .web import Http, NoAnswer
 
 if t.TYPE_CHECKING:
@@ -41,6 +42,7 @@ class Seen:
     listings: dict[Group, dict[str, Listing]] = dataclasses.field(default_factory=dict)
     versions: dict[Group, npm.Versions] = dataclasses.field(default_factory=dict)
     unjoined: dict[str, str] = dataclasses.field(default_factory=dict)
+    by_osv: set[Group] = dataclasses.field(default_factory=set)
 
     def sources(self, ecosystem: str) -> t.Iterator[tuple[Project, Source]]:
         for project in self.projects:
@@ -141,6 +143,9 @@ def _ask_pypi(
 
 def _ask_npm(settings: Settings, seen: Seen, group: Group, pairs: set[Pair], configuration: str, place: str) -> Look:
     how = npm.Npm(settings.npm, settings.canaries[NPM], settings.timeout, settings.answer_timeout, configuration)
+    if settings.service == "osv" and not find_program(settings.npm):
+        seen.by_osv.add(group)
+        return _ask_osv(settings, pairs)
     audited = npm.audit(pairs, how, os.path.join(place, "audit"))
     asks = {(name, "*") for (name, _version), advisories in audited.found.items() if advisories}
     if settings.updates:
@@ -160,6 +165,24 @@ def _ask_npm(settings: Settings, seen: Seen, group: Group, pairs: set[Pair], con
     return audited
 
 
+def _ask_osv(settings: Settings, pairs: set[Pair]) -> Look:
+    """Where npm is not there, as on a host with pnpm or Yarn alone: OSV has the same advisories."""
+    found = Look()
+    if not pairs:
+        return found
+    service = osv.Osv(Http(settings.answer_timeout), settings.osv_url, settings.jobs)
+    try:
+        names = service.names(sorted(pairs), settings.canaries[NPM], osv.NODE)
+    except NoAnswer as exc:
+        found.miss(
+            pairs, f"{settings.npm} is not installed here, or not in PATH, and OSV cannot be asked instead: {exc}"
+        )
+        return found
+    for pair in pairs:
+        found.found[pair] = [Advisory((name,)) for name in names[pair]]
+    return found
+
+
 def direct_asks(source: Source) -> t.Iterator[npm.Ask]:
     """What the project itself asks npm for: each package with its range, without the name that an alias gives it."""
     for key, wanted in source.direct.items():
@@ -175,30 +198,37 @@ def _join(settings: Settings, seen: Seen, http: Http) -> None:
     if settings.service == "osv":
         for group, one in seen.looks.items():
             if group[0] == PYPI:
-                _cross_check(one, service)
+                _cross_check(one, service, settings.canaries[PYPI])
     found = {
         advisory.ids: advisory for one in seen.looks.values() for known in one.found.values() for advisory in known
     }
     joined, seen.unjoined = service.join(found.values())
-    for group, one in seen.looks.items():
+    for one in seen.looks.values():
         for pair, advisories in list(one.found.items()):
-            one.found[pair] = _merged(joined[advisory.ids] for advisory in advisories)
-            if group[0] == PYPI:
-                _miss_severity(one, pair, advisories, seen.unjoined)
+            one.found[pair] = _merged(_for_package(joined[advisory.ids], pair) for advisory in advisories)
+            _miss_severity(one, pair, advisories, seen.unjoined)
 
 
-def _cross_check(one: Look, service: osv.Osv) -> None:
+def _cross_check(one: Look, service: osv.Osv, canary: Pair) -> None:
     """Advisories that pip-audit left out are added; where that cannot be known, the look was not whole."""
     pairs = sorted(one.found)
     try:
-        known = service.cross_check(pairs) if pairs else {}
+        known = service.names(pairs, canary) if pairs else {}
     except NoAnswer as exc:
         for pair in pairs:
             one.missed.setdefault(pair, f"OSV does not confirm what pip-audit found: {exc}")
         return
-    for pair, names in (known or {}).items():
+    for pair, names in known.items():
         told = {name for advisory in one.found[pair] for name in advisory.ids}
         one.found[pair] += [Advisory((name,)) for name in names if name not in told]
+
+
+def _for_package(advisory: Advisory | None, pair: Pair) -> Advisory | None:
+    """With the fixes of this package, where only its name was known before."""
+    if advisory is None or not advisory.fixes_of:
+        return advisory
+    names = {pep440.canonical(name): fixes for name, fixes in advisory.fixes_of}
+    return dataclasses.replace(advisory, fixes=names.get(pep440.canonical(pair[0]), ()), fixes_of=())
 
 
 def _merged(advisories: t.Iterable[Advisory | None]) -> list[Advisory]:
@@ -220,7 +250,8 @@ def _merged(advisories: t.Iterable[Advisory | None]) -> list[Advisory]:
 
 def _miss_severity(one: Look, pair: Pair, advisories: list[Advisory], unjoined: dict[str, str]) -> None:
     for advisory in advisories:
-        if advisory.id in unjoined:
+        # npm tells a severity itself.
+        if not advisory.severity and advisory.id in unjoined:
             told = f"how severe {advisory.id} of {pair[0]} is could not be looked up: {unjoined[advisory.id]}"
             # It stays among what was found: it counts as severe until somebody knows better.
             one.missed.setdefault(pair, told)
@@ -228,11 +259,11 @@ def _miss_severity(one: Look, pair: Pair, advisories: list[Advisory], unjoined: 
 
 def _judge_ages(settings: Settings, seen: Seen, now: datetime.datetime, http: Http) -> None:
     for group, one in seen.looks.items():
-        told = ""
         stamp = settings.stamps.get(group[0])
-        if stamp:
-            told = judge_stamp(http, stamp, settings.max_age, now)
-        elif group[0] == PYPI and settings.service == "osv" and settings.max_age and one.found:
+        told = judge_stamp(http, stamp, settings.max_age, now) if stamp else ""
+        # A mirror may be new, and the cache before it old.
+        is_asked = settings.service == "osv" and (group[0] == PYPI or group in seen.by_osv)
+        if not told and is_asked and settings.max_age and one.found:
             age = age_of_osv(http, settings.osv_url or osv.PUBLIC, settings.canaries[PYPI])
             told = judge_age("the advisories of OSV", age, settings.max_age)
         if told:

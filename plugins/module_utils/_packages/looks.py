@@ -26,6 +26,7 @@ class Advisory:
     :param severity: low, medium, high or critical; empty where nobody said.
     :param fixes: versions without it; empty when there is none, None when nobody could be asked.
     :param vulnerable: the range of versions that have it, where the scanner tells that.
+    :param fixes_of: the same by the name of the package, from a service that was asked for the advisory by its name.
     """
 
     ids: tuple[str, ...]
@@ -35,6 +36,7 @@ class Advisory:
     url: str = ""
     published: str = ""
     vulnerable: str = ""
+    fixes_of: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
     @property
     def id(self) -> str:

@@ -31,16 +31,21 @@ _NOT_OFFERED = (404, 405, 501)
 _WORDS = {"low": "low", "moderate": "medium", "medium": "medium", "high": "high", "critical": "critical"}
 
 
+Query = t.Dict[str, t.Any]
+#: As OSV calls the ecosystems.
+_PYTHON, NODE = "PyPI", "npm"
+
+
 @dataclasses.dataclass(frozen=True)
 class Known:
-    """What is known of one advisory."""
+    """What is known of one advisory. `fixes`: by the name of the package, for one may be about several."""
 
     severity: str
     aliases: tuple[str, ...]
     published: str
     withdrawn: bool = False
     title: str = ""
-    fixes: tuple[str, ...] = ()
+    fixes: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
 
 class Osv:
@@ -49,38 +54,42 @@ class Osv:
     def __init__(self, http: Http, query_url: str, jobs: int) -> None:
         self._http = http
         self._jobs = jobs
-        self._base = (query_url or PUBLIC).rsplit("/", 1)[0]
+        self._url = query_url or PUBLIC
+        self._base = self._url.rsplit("/", 1)[0]
 
-    def cross_check(self, pairs: t.Sequence[Pair]) -> dict[Pair, list[str]] | None:
-        """The names of all advisories of Python packages, page by page; None where the service has no such question.
+    def names(self, pairs: t.Collection[Pair], canary: Pair, ecosystem: str = _PYTHON) -> dict[Pair, list[str]]:
+        """The names of all advisories of packages of one ecosystem, page by page.
 
         pip-audit takes the first page of an answer for the whole, and leaves out records that it cannot read.
 
-        :raises NoAnswer: when the service fails.
+        :raises NoAnswer: when the service fails, or does not know the canary: then its silence on others says nothing.
         """
-        found: dict[Pair, list[str]] = {pair: [] for pair in pairs}
-        waiting: list[tuple[Pair, str]] = [(pair, "") for pair in pairs]
+        asked = list(dict.fromkeys([*pairs, canary]))
+        found: dict[Pair, list[str]] = {pair: [] for pair in asked}
+        waiting: list[tuple[Pair, str]] = [(pair, "") for pair in asked]
+        ask: t.Callable[[list[Query]], list[dict[str, t.Any]] | None] = self._batch
         for _page in range(_MOST_PAGES):
-            if not waiting:
-                return found
             following: list[tuple[Pair, str]] = []
             for start in range(0, len(waiting), _MOST_QUERIES):
                 part = waiting[start : start + _MOST_QUERIES]
-                results = self._batch(part)
+                queries = [_query(pair, token, ecosystem) for pair, token in part]
+                results = ask(queries)
                 if results is None:
-                    return None
+                    ask = self._one_by_one
+                    results = self._one_by_one(queries)
                 for (pair, _token), result in zip(part, results):
-                    found[pair] += [str(one["id"]) for one in result.get("vulns") or []]
+                    found[pair] += _names_in(result)
                     if result.get("next_page_token"):
                         following.append((pair, str(result["next_page_token"])))
+            if not following:
+                if not found[canary]:
+                    raise NoAnswer(f"OSV tells no vulnerability of {canary[0]} {canary[1]}, which has one")
+                return {pair: found[pair] for pair in pairs}
             waiting = following
         raise NoAnswer(f"OSV has more than {_MOST_PAGES} pages of advisories of one package")
 
-    def _batch(self, part: list[tuple[Pair, str]]) -> list[dict[str, t.Any]] | None:
-        queries = []
-        for (name, version), token in part:
-            query: dict[str, t.Any] = {"package": {"name": name, "ecosystem": "PyPI"}, "version": version}
-            queries.append({**query, "page_token": token} if token else query)
+    def _batch(self, queries: list[Query]) -> list[dict[str, t.Any]] | None:
+        """The answers of one question for all; None where the service has no such question."""
         answer = self._http.ask(f"{self._base}/querybatch", {"queries": queries})
         if answer.status in _NOT_OFFERED:
             return None
@@ -90,11 +99,21 @@ class Osv:
         results = told.get("results") if isinstance(told, dict) else None
         if (
             not isinstance(results, list)
-            or len(results) != len(part)
+            or len(results) != len(queries)
             or not all(isinstance(one, dict) for one in results)
         ):
             raise NoAnswer("OSV answered other questions than were asked")
         return results
+
+    def _one_by_one(self, queries: list[Query]) -> list[dict[str, t.Any]]:
+        with concurrent.futures.ThreadPoolExecutor(self._jobs) as pool:
+            return list(pool.map(self._single, queries))
+
+    def _single(self, query: Query) -> dict[str, t.Any]:
+        told = self._http.found(self._url, query).json()
+        if not isinstance(told, dict):
+            raise NoAnswer("OSV gave an answer that is no list of advisories")
+        return told
 
     def join(self, advisories: t.Iterable[Advisory]) -> tuple[dict[tuple[str, ...], Advisory | None], dict[str, str]]:
         """The advisories with what OSV adds, by the names they had before; and why it added nothing, by their id.
@@ -114,7 +133,10 @@ class Osv:
         return joined, missed
 
     def _about(self, advisory: Advisory) -> Known | str:
-        """What is known under any of its names, GitHub's first, which has a severity most often."""
+        """What is known under any of its names, GitHub's first, which has a severity most often.
+
+        A record that was withdrawn says nothing of the others: GitHub withdraws duplicates of what goes on elsewhere.
+        """
         names = sorted(advisory.ids, key=lambda name: (not name.startswith("GHSA-"), not name.startswith("CVE-")))
         known: list[Known] = []
         reason = ""
@@ -126,17 +148,19 @@ class Osv:
                 break
             if record is not None:
                 known.append(_read(record))
-                if known[-1].severity:
+                if known[-1].severity and not known[-1].withdrawn:
                     break
-        if not known and reason:
+        holding = [one for one in known if not one.withdrawn]
+        if not holding and reason:
             return reason
+        telling = holding or known
         return Known(
-            severity=max((one.severity for one in known), key=_ORDER.index, default=""),
+            severity=max((one.severity for one in telling), key=_ORDER.index, default=""),
             aliases=tuple(alias for one in known for alias in one.aliases),
-            published=next((one.published for one in known if one.published), ""),
-            withdrawn=bool(known) and all(one.withdrawn for one in known),
-            title=next((one.title for one in known if one.title), ""),
-            fixes=next((one.fixes for one in known if one.fixes), ()),
+            published=next((one.published for one in telling if one.published), ""),
+            withdrawn=bool(known) and not holding,
+            title=next((one.title for one in telling if one.title), ""),
+            fixes=next((one.fixes for one in telling if one.fixes), ()),
         )
 
     def _record(self, name: str) -> dict[str, t.Any] | None:
@@ -151,6 +175,22 @@ class Osv:
         return record
 
 
+def _query(pair: Pair, token: str, ecosystem: str) -> Query:
+    query: Query = {"package": {"name": pair[0], "ecosystem": ecosystem}, "version": pair[1]}
+    return {**query, "page_token": token} if token else query
+
+
+def _names_in(result: dict[str, t.Any]) -> list[str]:
+    """The names of the advisories of an answer; what was withdrawn is none.
+
+    :raises NoAnswer: when one has no name.
+    """
+    vulns = result.get("vulns") or []
+    if not isinstance(vulns, list) or not all(isinstance(one, dict) and one.get("id") for one in vulns):
+        raise NoAnswer("OSV tells advisories without their names")
+    return [str(one["id"]) for one in vulns if not one.get("withdrawn")]
+
+
 def _with(advisory: Advisory, known: Known) -> Advisory:
     return dataclasses.replace(
         advisory,
@@ -158,21 +198,27 @@ def _with(advisory: Advisory, known: Known) -> Advisory:
         severity=max(advisory.severity, known.severity, key=_ORDER.index),
         published=known.published,
         title=advisory.title or known.title[:_MOST_TITLE],
-        fixes=advisory.fixes if advisory.title or advisory.fixes is None else known.fixes,
+        fixes_of=() if advisory.title or advisory.fixes is None else known.fixes,
     )
 
 
 def _read(record: dict[str, t.Any]) -> Known:
-    fixes = []
+    fixes: dict[str, list[str]] = {}
     for affected in record.get("affected") or []:
-        for one in affected.get("ranges") or [] if isinstance(affected, dict) else []:
+        if not isinstance(affected, dict):
+            continue
+        package = affected.get("package")
+        name = str(package.get("name") or "") if isinstance(package, dict) else ""
+        for one in affected.get("ranges") or []:
             if isinstance(one, dict) and one.get("type") in ("ECOSYSTEM", "SEMVER"):
-                fixes += [str(event["fixed"]) for event in one.get("events") or [] if "fixed" in event]
+                events = [str(event["fixed"]) for event in one.get("events") or [] if "fixed" in event]
+                fixes.setdefault(name, []).extend(events)
+    by_package = tuple((name, tuple(versions)) for name, versions in fixes.items())
     aliases = [str(alias) for alias in (record["id"], *(record.get("aliases") or []))]
     title = " ".join(str(record.get("summary") or record.get("details") or "").split())
     is_withdrawn = bool(record.get("withdrawn"))
     return Known(
-        severity_of(record), tuple(aliases), str(record.get("published") or ""), is_withdrawn, title, tuple(fixes)
+        severity_of(record), tuple(aliases), str(record.get("published") or ""), is_withdrawn, title, by_package
     )
 
 

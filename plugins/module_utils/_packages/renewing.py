@@ -19,10 +19,11 @@ import time
 import typing as t
 import urllib.parse
 
+from .._core import evidence
 from .._core.clock import write_time
 from .._core.locks import Busy, left_in, own_place
 from .._core.result import Finding, Result
-from . import evidence, lanes, notes, planning, sbom, work
+from . import lanes, notes, planning, sbom, work
 from .changes import NPM, PYPI
 from .discover import read_project
 from .index import Index, IndexUnknown, pip_settings
@@ -235,12 +236,20 @@ class _Run:
             "commit": one.commit,
             "plan": one.plan_digest(),
             "moves": [move.told() for move in one.moves],
+            "approvals": self._approvals(one),
             "test": one.tested.told() if one.tested else {},
             "tree_before": one.digest_before,
             "programs": programs_of(one, tools),
         }
         output = {"tests.log": one.tested.output} if one.tested else {}
         evidence.write_evidence(one.evidence, {**files, **output, "update.json": told})
+
+    def _approvals(self, one: Work) -> Answer:
+        """Who answers for what: breaking steps of packages, and vulnerabilities that stay."""
+        used = [entry for entry in self._settings.looking.accepted if entry.used]
+        accepted = [{"id": entry.id, "owner": entry.owner, "reason": entry.reason, "until": str(entry.until)}
+                    for entry in used]  # fmt: skip
+        return {"breaking_steps": list(one.wanted.approved), "accepted": accepted}
 
     def _look_at_the_tree(self, one: Work) -> None:
         """Nothing of the checkout may be other than it was. Somebody may work in it meanwhile: then we cannot know."""

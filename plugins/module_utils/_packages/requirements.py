@@ -23,12 +23,17 @@ from .pep440 import canonical, is_valid_specifier
 _NAMED = re.compile(r"(?P<name>[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)\s*(?P<extras>\[[^\]]*\])?\s*(?P<rest>.*)")
 _PIN = re.compile(r"={2,3}\s*(?P<version>[^\s,;*]+)")
 _COMMENT = re.compile(r"(?:^|\s)#(?P<text>.*)$")
-_OPTION = re.compile(r"--?[A-Za-z-]+")
+_OPTION = re.compile(r"(?P<name>--[A-Za-z-]+(?![A-Za-z-])|-[A-Za-z])[ \t]*=?[ \t]*(?P<value>.*)")
 _VARIABLE = re.compile(r"\$\{([A-Z0-9_]+)\}")
 _FILES = ("-r", "--requirement")
 _CONSTRAINTS = ("-c", "--constraint")
 _INDEXES = ("-i", "--index-url", "--extra-index-url")
 _EDITABLE = ("-e", "--editable")
+#: They say how something is installed, and name nothing that is.
+_HOW = (
+    *("-f", "--find-links", "--no-binary", "--only-binary", "--prefer-binary", "--require-hashes", "--pre"),
+    *("--trusted-host", "--use-feature", "--config-settings", "-C", "--global-option", "--build-constraint"),
+)
 _ARCHIVES = (".tar.gz", ".zip", ".tar.bz2", ".tgz")
 _WHEEL = re.compile(r"(?P<name>[A-Za-z0-9._]+)-(?P<version>[^-/]+)(?:-[^-/]+){3,4}\.whl")
 
@@ -108,9 +113,8 @@ def _take(reading: _Reading, line: str, directory: str) -> None:
 
 def _take_option(reading: _Reading, line: str, directory: str) -> None:
     reading.last = ""
-    match = _OPTION.match(line)
-    option = match.group() if match else line
-    value = line[len(option) :].lstrip(" =").strip()
+    match = _OPTION.fullmatch(line)
+    option, value = (match.group("name"), match.group("value").strip()) if match else (line, "")
     if option in _FILES:
         _read(reading, os.path.join(directory, value))
     elif option in _EDITABLE:
@@ -126,6 +130,9 @@ def _take_option(reading: _Reading, line: str, directory: str) -> None:
         reading.source.limits.append(os.path.abspath(os.path.join(directory, value)))
     elif option == "--no-index":
         reading.source.offline = True
+    elif option not in _HOW:
+        # pip may read another file there.
+        raise SourceError(f"{reading.source.file}: the option {line[:60]!r} is not known")
 
 
 def _take_requirement(reading: _Reading, line: str) -> None:

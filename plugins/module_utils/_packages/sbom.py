@@ -5,28 +5,23 @@
 
 Note that this module util is PRIVATE to the collection. It can have breaking changes at any time.
 
-See https://cyclonedx.org/docs/1.6/json/. The same parts give the same serial number.
+See _core.cyclonedx.
 """
 
 from __future__ import annotations
 
 import collections
-import hashlib
-import json
 import os
 import typing as t
 import urllib.parse
-import uuid
 
-from .._core.version import COLLECTION_VERSION
+from .._core import cyclonedx
 from .looking import askable
 from .model import Project
 
 Table = t.Dict[str, t.Any]
 #: Ecosystem and name.
 Part = t.Tuple[str, str]
-
-_TOOL = "steward.maintenance"
 
 
 def package_url(ecosystem: str, name: str, version: str) -> str:
@@ -54,7 +49,7 @@ def bill_of(project: Project, path: str, moment: str, hashes: t.Mapping[str, t.S
         for node in askable(source):
             ref = refs[node.key]
             one = components.setdefault(ref, _component(ref, node.name, node.version, hashes.get(ref, ())))
-            one["properties"].append({"name": f"{_TOOL}:file", "value": source.file})
+            one["properties"].append({"name": f"{cyclonedx.TOOL}:file", "value": source.file})
             wants.setdefault(ref, set()).update(refs[key] for key in node.wants if key in refs)
         wants[root].update(refs[key] for key in source.direct if key in refs)
     for one in components.values():
@@ -62,21 +57,8 @@ def bill_of(project: Project, path: str, moment: str, hashes: t.Mapping[str, t.S
         one["properties"] = [{"name": name, "value": value} for name, value in sorted(told)]
     listed = [components[ref] for ref in sorted(components)]
     tied = [{"ref": ref, "dependsOn": sorted(wants[ref] - {ref})} for ref in sorted(wants)]
-    digest = hashlib.sha256(json.dumps([root, listed, tied], sort_keys=True).encode()).hexdigest()
-    return {
-        "$schema": "http://cyclonedx.org/schema/bom-1.6.schema.json",
-        "bomFormat": "CycloneDX",
-        "specVersion": "1.6",
-        "serialNumber": f"urn:uuid:{uuid.uuid5(uuid.NAMESPACE_OID, digest)}",
-        "version": 1,
-        "metadata": {
-            "timestamp": moment,
-            "tools": {"components": [{"type": "application", "name": _TOOL, "version": COLLECTION_VERSION}]},
-            "component": {"type": "application", "bom-ref": root, "name": os.path.basename(path)},
-        },
-        "components": listed,
-        "dependencies": tied,
-    }
+    about = {"type": "application", "bom-ref": root, "name": os.path.basename(path)}
+    return cyclonedx.document(about, listed, tied, moment)
 
 
 def _component(ref: str, name: str, version: str, hashes: t.Sequence[str]) -> Table:

@@ -12,6 +12,7 @@ import os
 import re
 import typing as t
 
+from .._core.accepted import SYSTEM, read_accepted
 from .._core.durations import parse_duration
 from .._core.records import default_path
 from .._core.suggest import InputError
@@ -23,10 +24,13 @@ from .upgrading import ALWAYS, KEEP, NEVER, OWN, REQUIRE, RETURN, RETURNED, STAY
 POLICY_ARGUMENTS: dict[str, dict[str, t.Any]] = {
     "exclude": {"type": "list", "elements": "str", "default": []},
     "postgresql": {"type": "str", "choices": [LEAVE, UPGRADE], "default": LEAVE},
+    "accepted": {"type": "list", "elements": "dict", "default": []},
+    "host": {"type": "str", "default": ""},
     "security_origins": {"type": "list", "elements": "dict", "default": list(archives.SECURITY_ORIGINS)},
     "codename": {"type": "str", "default": ""},
     "refresh": {"type": "bool", "default": True},
     "max_age": {"type": "str", "default": "24h"},
+    "max_release_age": {"type": "str", "default": "30d"},
     "timeout": {"type": "str", "default": "10m"},
     "state_dir": {"type": "path", "default": ""},
 }
@@ -70,6 +74,7 @@ def looking_settings_from(params: t.Mapping[str, t.Any]) -> looking.Settings:
         max_age=duration_from(params, "max_age"),
         timeout=duration_from(params, "timeout"),
         kept=os.path.join(state_directory(params), "kept"),
+        max_release_age=_release_age(params),
     )
 
 
@@ -88,6 +93,7 @@ def patch_settings_from(params: t.Mapping[str, t.Any]) -> upgrading.Settings:
         upgrade_timeout=duration_from(params, "upgrade_timeout"),
         lock_timeout=duration_from(params, "lock_timeout"),
         state_dir=state_directory(params),
+        max_release_age=_release_age(params),
     )
 
 
@@ -114,7 +120,10 @@ def policy_from(params: t.Mapping[str, t.Any]) -> Policy:
     if codename and not _CODENAME.fullmatch(codename):
         raise InputError(f"codename is {codename!r}: write that of the release, like bookworm")
     rules = archives.security_rules(params["security_origins"], codename)
-    return Policy(params["upgrade"], rules, tuple(params["exclude"]), params["postgresql"])
+    # One list for all ecosystems: what is not said to be of the system is for the audit of dependencies.
+    entries = tuple(one for one in read_accepted(params["accepted"]) if one.scope.get("ecosystem") == SYSTEM)
+    host = params["host"] or os.uname().nodename
+    return Policy(params["upgrade"], rules, tuple(params["exclude"]), params["postgresql"], entries, host)
 
 
 def _values(rule: t.Any) -> t.Iterable[t.Any]:
@@ -127,6 +136,10 @@ def duration_from(params: t.Mapping[str, t.Any], option: str) -> float:
         return parse_duration(params[option])
     except InputError as exc:
         raise InputError(f"{option}: {exc}") from None
+
+
+def _release_age(params: t.Mapping[str, t.Any]) -> float:
+    return duration_from(params, "max_release_age") if params["max_release_age"] else 0
 
 
 def state_directory(params: t.Mapping[str, t.Any]) -> str:

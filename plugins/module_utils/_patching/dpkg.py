@@ -116,3 +116,14 @@ def conffiles(apt: Apt, names: t.Iterable[str]) -> dict[str, dict[str, str]]:
             if len(words) == 2:
                 found.setdefault(package, {})[words[0]] = words[1]
     return found
+
+
+def versions_changed(before: t.Mapping[str, Installed], after: t.Mapping[str, Installed]) -> list[dict[str, str]]:
+    """Every package whose version is another one now; empty where it was not there, or is not any more."""
+    found = []
+    for name in sorted({*before, *after}):
+        old = before[name].version if name in before else ""
+        new = after[name].version if name in after else ""
+        if old != new:
+            found.append({"name": name, "before": old, "after": new})
+    return found

@@ -121,7 +121,9 @@ def fetch_aside(apt: Apt, place: str, timeout: float) -> tuple[Apt, Lists]:
     shutil.copytree(apt.lists, lists, ignore=shutil.ignore_patterns("partial", "lock", "auxfiles"))
     for name in ("partial", "auxfiles"):
         os.makedirs(os.path.join(lists, name), exist_ok=True)
-    settings = [f"Dir::State::lists={lists}/", "Dir::Cache::pkgcache=", "Dir::Cache::srcpkgcache="]
+    # With caches of their own: without any, each of the many simulations would read all lists again.
+    caches = [f"Dir::Cache::{name}={os.path.join(place, name)}.bin" for name in ("pkgcache", "srcpkgcache")]
+    settings = [f"Dir::State::lists={lists}/", *caches]
     # Nor may what others have hung on the end of an update be told of ours.
     hooks = [f"#clear APT::Update::{name}" for name in ("Pre-Invoke", "Post-Invoke", "Post-Invoke-Success")]
     aside = os.path.join(place, "apt.conf")

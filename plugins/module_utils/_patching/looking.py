@@ -13,9 +13,11 @@ import dataclasses
 import os
 import typing as t
 
+from .._core import accepted
+from .._core.clock import utc_now
 from .._core.result import Finding, Result
-from . import configuration, dpkg, lists, preflight, previous, reboot, replaced
-from .plan import Left, Plan, Policy, make_plan
+from . import configuration, dpkg, lists, preflight, previous, reboot, releases, replaced
+from .plan import Plan, Policy, answered, answered_orphan, make_plan
 from .programs import Apt, PatchingError, open_directory
 
 PACKAGES, PREFLIGHT, SERVICES, REBOOT = "packages", "preflight", "services", "reboot"
@@ -36,6 +38,7 @@ class Settings:
     max_age: float
     timeout: float
     kept: str
+    max_release_age: float
 
 
 @dataclasses.dataclass
@@ -82,9 +85,12 @@ def look(settings: Settings, outcome: Outcome) -> Result:
             # Lists are needed for packages and for the space that those take.
             if {PACKAGES, PREFLIGHT} & set(settings.checks):
                 apt, known = _lists(apt, settings, stack)
+                unseen = releases.judge(apt, known, settings.policy.rules, settings.max_release_age)
                 outcome.sources = [source.to_dict() for source in known.sources]
                 looked, of = known.good, max(1, len(known.sources))
                 notes.findings += [_warning(text) for text in known.warnings]
+                if unseen and known.sources:
+                    notes.unknown.append(unseen)
                 if known.problem:
                     notes.unknown.append(f"the lists of packages cannot be trusted: {known.problem}")
                 plan = make_plan(apt, settings.policy)
@@ -116,7 +122,7 @@ def _warning(text: str) -> Finding:
 
 def _packages(apt: Apt, plan: Plan, settings: Settings, outcome: Outcome, notes: _Notes) -> None:
     ways = ways_of(apt, plan, settings.kept)
-    outcome.packages = told_packages(plan, ways)
+    outcome.packages = told_packages(plan, ways, settings.policy)
     outcome.new_packages = [{"name": name, "version": version} for name, version in plan.new.items()]
     outcome.configuration = [dataclasses.asdict(one) for one in configuration.changed(apt, plan.changes)]
     others = sorted(set(plan.changes) - set(plan.security))
@@ -127,9 +133,9 @@ def _packages(apt: Apt, plan: Plan, settings: Settings, outcome: Outcome, notes:
     if others:
         message = f"newer versions wait for {named(others)}"
         notes.findings.append(Finding("upgrades-waiting", "info", "packages", message, len(others)))
-    notes.findings += left_findings(plan.left)
+    notes.findings += left_findings(plan, settings.policy, not notes.unknown)
     notes.findings += way_findings(ways)
-    notes.figures.update(plan_figures(plan))
+    notes.figures.update(plan_figures(plan, settings.policy))
     left = len(plan.left_security)
     notes.told.append(
         f"{len(plan.packages)} packages: {len(plan.security)} security fixes and {len(others)} other upgrades wait,"
@@ -142,7 +148,7 @@ def ways_of(apt: Apt, plan: Plan, kept: str) -> dict[str, previous.Way]:
     return previous.ways_back(apt, changed, plan.tables, kept)
 
 
-def told_packages(plan: Plan, ways: t.Mapping[str, previous.Way]) -> list[dict[str, t.Any]]:
+def told_packages(plan: Plan, ways: t.Mapping[str, previous.Way], policy: Policy) -> list[dict[str, t.Any]]:
     """Each package that has a newer version: what it would become, or why it is left."""
     entries = [(change, "ready", "") for change in plan.changes.values()]
     entries += [(one.change, one.why, one.reason) for one in plan.left]
@@ -151,20 +157,38 @@ def told_packages(plan: Plan, ways: t.Mapping[str, previous.Way]) -> list[dict[s
         way = ways[change.name].where if change.name in ways else ""
         about = {"security": change.is_security, "origins": list(change.origins), "way_back": way}
         found.append({"name": change.name, "installed": change.old, "version": change.new, **about})
-        found[-1].update({"state": state, "reason": reason})
+        holding = answered(policy, change, utc_now().date())[0] if state != "ready" and change.is_security else None
+        until = str(holding.until) if holding else ""
+        found[-1].update({"state": state, "reason": reason, "accepted_until": until})
     return found
 
 
-def left_findings(left: t.Iterable[Left]) -> list[Finding]:
+def left_findings(plan: Plan, policy: Policy, was_whole: bool) -> list[Finding]:
+    """Fixes that are left, and packages that never get one.
+
+    :param was_whole: whether all lists can be trusted; if not, nobody knows which accepted ones are of use.
+    """
     found = []
-    for one in left:
+    today = utc_now().date()
+    orphans = [name for name in plan.orphans if not answered_orphan(policy, name, today)]
+    if orphans and was_whole:
+        message = (
+            f"no archive has any version of {named(orphans)}: fixes for them never come, and none is known to lack"
+        )
+        action = "remove what nobody needs; for the rest, add its archive, or accept it under an owner's name"
+        found.append(Finding("package-without-archive", _LOW, "packages", message, len(orphans), 0, action))
+    for one in plan.left:
         change = one.change
+        holding, expired = answered(policy, change, today) if change.is_security else (None, None)
+        if holding:
+            continue
         what = "security fix" if change.is_security else "newer version"
         severity = _HIGH if change.is_security else _LEFT_SEVERITY.get(one.why, _LOW)
         id_ = "security-left" if change.is_security else "upgrade-left"
         message = f"its {what} {change.new} is not installed ({one.why}): {one.reason}"
+        message += f"; it was accepted until {expired.until}" if expired else ""
         found.append(Finding(id_, severity, change.name, message, change.old, change.new))
-    return found
+    return found + accepted.judge_entries(policy.accepted, today, (accepted.SYSTEM,), policy.host, was_whole)
 
 
 def way_findings(ways: t.Mapping[str, previous.Way]) -> list[Finding]:
@@ -176,7 +200,8 @@ def way_findings(ways: t.Mapping[str, previous.Way]) -> list[Finding]:
     return [Finding("way-back-missing", _LOW, "packages", message, len(lost), 0, action)]
 
 
-def plan_figures(plan: Plan) -> dict[str, float]:
+def plan_figures(plan: Plan, policy: Policy) -> dict[str, float]:
+    today = utc_now().date()
     return {
         "packages": len(plan.packages),
         "upgrades": len(plan.changes),
@@ -184,6 +209,8 @@ def plan_figures(plan: Plan) -> dict[str, float]:
         "new_packages": len(plan.new),
         "left": len(plan.left),
         "left_security": len(plan.left_security),
+        "without_archive": len(plan.orphans),
+        "accepted": sum(answered(policy, one.change, today)[0] is not None for one in plan.left_security),
     }
 
 
@@ -193,7 +220,8 @@ def named(names: t.Sequence[str]) -> str:
 
 
 def _preflight(apt: Apt, plan: Plan, outcome: Outcome, notes: _Notes) -> None:
-    for holder in preflight.lock_holders(apt):
+    holders = preflight.lock_holders(apt)
+    for holder in holders:
         message = f"{holder.told()}: no upgrade can begin"
         notes.findings.append(Finding("lock-held", _MEDIUM, holder.path, message, holder.pid))
     broken = dpkg.interrupted(apt, plan.packages)
@@ -206,7 +234,8 @@ def _preflight(apt: Apt, plan: Plan, outcome: Outcome, notes: _Notes) -> None:
     outcome.space = [{"path": one.path, "needed_bytes": one.needed, "free_bytes": one.free} for one in needs]
     notes.findings += [space_finding(one) for one in needs if one.is_short]
     notes.findings += clock_findings()
-    notes.told.append("an upgrade could begin" if not (broken or any(one.is_short for one in needs)) else "not ready")
+    is_ready = not (holders or broken or audit or any(one.is_short for one in needs))
+    notes.told.append("an upgrade could begin" if is_ready else "no upgrade could begin")
 
 
 def space_finding(need: preflight.Need) -> Finding:
@@ -235,6 +264,8 @@ def _host(apt: Apt, checks: t.Collection[str], outcome: Outcome, notes: _Notes) 
             some = named([f"{pid} ({why})" for pid, why in seen.blind.items()])
             hint = "" if os.geteuid() == 0 else ": run as root"
             notes.unknown.append(f"what these processes run could not be looked at: {some}{hint}")
+        if seen.problem:
+            notes.unknown.append(seen.problem)
         for unit, processes in seen.units.items():
             message = "; ".join(replaced.told(one) for one in processes[:3]) or "needrestart wants it restarted"
             notes.findings.append(Finding("service-uses-replaced-files", _MEDIUM, unit, message, len(processes)))

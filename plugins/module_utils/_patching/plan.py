@@ -9,9 +9,12 @@ Note that this module util is PRIVATE to the collection. It can have breaking ch
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import fnmatch
+import re
 import typing as t
 
+from .._core import accepted
 from . import archives, simulation, versions
 from .dpkg import Installed, installed
 from .programs import Apt
@@ -20,16 +23,20 @@ SECURITY, ALL = "security", "all"
 LEAVE, UPGRADE = "leave", "upgrade"
 #: Whose scripts restart database servers. The client library has no server to restart.
 _POSTGRES = "postgresql*"
+#: The servers of one major version. A new one comes by the metapackage, and makes a cluster of its own.
+_POSTGRES_MAJOR = re.compile(r"postgresql-\d+")
 
 
 @dataclasses.dataclass(frozen=True)
 class Policy:
-    """What is wanted. `rules`: which archives hold security fixes."""
+    """What is wanted. `rules`: which archives hold security fixes. `accepted`: which of them somebody answers for."""
 
     upgrade: str
     rules: t.Sequence[t.Mapping[str, str]]
     exclude: tuple[str, ...] = ()
     postgresql: str = LEAVE
+    accepted: tuple[accepted.Entry, ...] = ()
+    host: str = ""
 
     def refuses(self, name: str) -> tuple[str, str]:
         """Why a package is not to be touched, as a word and as a reason; both empty when it may be."""
@@ -51,6 +58,24 @@ class Change:
     new: str
     is_security: bool
     origins: tuple[str, ...]
+
+
+def answered(
+    policy: Policy, change: Change, today: datetime.date
+) -> tuple[accepted.Entry | None, accepted.Entry | None]:
+    """The entry by which a security fix may be left today, and one that allowed it until it expired.
+
+    apt's lists have no names of vulnerabilities, so an entry names the package, or the package and the version.
+    """
+    ids = (change.name, f"{change.name}={change.new}")
+    subject = accepted.Subject(ids, accepted.SYSTEM, change.name, "", policy.host)
+    return accepted.acceptance(policy.accepted, subject, today)
+
+
+def answered_orphan(policy: Policy, name: str, today: datetime.date) -> bool:
+    """Whether somebody answers for a package that no archive has."""
+    subject = accepted.Subject((name,), accepted.SYSTEM, name, "", policy.host)
+    return accepted.acceptance(policy.accepted, subject, today)[0] is not None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,6 +106,11 @@ class Plan:
         return sorted(name for name, change in self.changes.items() if change.is_security)
 
     @property
+    def orphans(self) -> list[str]:
+        """Packages of which no archive has any version: fixes for them never come, and none is known to lack."""
+        return sorted(name for name, table in self.tables.items() if not any(one.origins for one in table.versions))
+
+    @property
     def left_security(self) -> list[Left]:
         return [one for one in self.left if one.change.is_security]
 
@@ -107,15 +137,29 @@ def make_plan(apt: Apt, policy: Policy) -> Plan:
     held = {one.change.name: one.why for one in left}
 
     def forbidden(name: str) -> str:
+        if name not in packages and _POSTGRES_MAJOR.fullmatch(name):
+            return "a new major version of PostgreSQL, which is a migration"
         return held.get(name, "") or policy.refuses(name)[0] or ("held" if _is_held(packages, name) else "")
 
-    found = simulation.possible(apt, {name: change.new for name, change in wanted.items()}, forbidden)
+    known = everything if policy.upgrade == ALL else None
+    found = simulation.possible(apt, {name: change.new for name, change in wanted.items()}, forbidden, known)
     left += [Left(wanted[name], "blocked", reason) for name, reason in sorted(found.blocked.items())]
     changes = {name: wanted[name] for name in sorted(found.wanted)}
     for name, (old, new) in sorted(found.simulation.upgraded.items()):
         # What has to come along: a library of the same source, most often.
         changes.setdefault(name, _as_change(name, old, new, tables.get(name), policy))
     return Plan(packages, tables, changes, dict(sorted(found.simulation.new.items())), left)
+
+
+def unexplained(apt: Apt, plan: Plan, policy: Policy) -> list[str]:
+    """Security fixes that apt itself would install, by its own simulation, and that were not told as left.
+
+    The plan is ours: what it does not see, it would not see afterwards either.
+    """
+    told = {one.change.name for one in plan.left}
+    upgraded = simulation.everything(apt).upgraded
+    tables = archives.tables(apt, [name for name in upgraded if name in plan.packages and name not in told])
+    return sorted(name for name, table in tables.items() if table.security(policy.rules))
 
 
 def _is_held(packages: t.Mapping[str, Installed], name: str) -> bool:

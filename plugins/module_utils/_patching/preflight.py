@@ -113,11 +113,15 @@ def space(apt: Apt, sizes: Sizes) -> list[Need]:
     dpkg has a package's old and new files side by side until it is done with it. A kernel needs its files and an initrd
     in /boot; and an initrd may be written anew, beside the old one, whatever is installed.
     """
-    wanted = {apt.root: sizes.growth + sizes.largest + MARGIN_BYTES if sizes.download or sizes.largest else 0}
-    wanted[apt.archives] = sizes.download
-    wanted[apt.in_root("boot")] = _boot_need(apt.in_root("boot"), len(sizes.kernels))
+    begins = bool(sizes.download or sizes.largest)
+    # Most of a package is in /usr, which may be a file system of its own, as may be what dpkg keeps.
+    files = apt.in_root("usr") if _is_apart(apt.in_root("usr"), apt.root) else apt.root
+    margin = MARGIN_BYTES if begins else 0
+    wanted = [(apt.root, margin), *([(apt.admin, margin)] if _is_apart(apt.admin, apt.root) else [])]
+    wanted += [(files, sizes.growth + sizes.largest if begins else 0), (apt.archives, sizes.download)]
+    wanted.append((apt.in_root("boot"), _boot_need(apt.in_root("boot"), len(sizes.kernels))))
     by_device: dict[int, Need] = {}
-    for path, needed in wanted.items():
+    for path, needed in wanted:
         place = _existing(path)
         try:
             device, system = os.stat(place).st_dev, os.statvfs(place)
@@ -127,6 +131,13 @@ def space(apt: Apt, sizes: Sizes) -> list[Need]:
         known = by_device.get(device)
         by_device[device] = Need(known.path if known else place, needed + (known.needed if known else 0), free)
     return list(by_device.values())
+
+
+def _is_apart(path: str, root: str) -> bool:
+    try:
+        return os.stat(_existing(path)).st_dev != os.stat(_existing(root)).st_dev
+    except OSError:
+        return False
 
 
 def is_kernel(name: str) -> bool:

@@ -56,11 +56,17 @@ def look(apt: Apt, packages: t.Mapping[str, Installed], kernel_state: int = 0, e
 
 
 def _newest(packages: t.Mapping[str, Installed], running: str) -> str:
-    """The newest installed kernel of the running one's flavour ("6.1.0-35-amd64": amd64)."""
-    flavour = running.rpartition("-")[2]
+    """The newest installed kernel of the running one's flavour ("6.1.0-35-cloud-amd64": cloud-amd64)."""
     matches = [match for name in packages if (match := _IMAGE.fullmatch(name.partition(":")[0]))]
-    releases = [match.group("release") for match in matches if match.group("release").endswith(f"-{flavour}")]
+    releases = [match.group("release") for match in matches if flavour(match.group("release")) == flavour(running)]
     return max(releases, key=versions.key, default="")
+
+
+def flavour(release: str) -> str:
+    """What a kernel is built for: what is behind its numbers, as in 6.12.41+deb13-rt-amd64 or 6.8.0-31-generic."""
+    parts = release.split("-")
+    numbers = [place for place, part in enumerate(parts) if part[:1].isdigit()]
+    return "-".join(parts[numbers[-1] + 1 :]) if numbers else release
 
 
 def _same_name(packages: t.Mapping[str, Installed], running: str) -> list[str]:

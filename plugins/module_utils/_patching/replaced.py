@@ -51,6 +51,8 @@ class Look:
     services: tuple[str, ...] = ()
     kernel_state: int = 0
     kernel: str = ""
+    #: Why needrestart, which is installed, does not say anything; empty when it does.
+    problem: str = ""
 
     @property
     def units(self) -> dict[str, list[Process]]:
@@ -92,10 +94,14 @@ def with_needrestart(apt: Apt, found: Look) -> Look:
     if not apt.which("needrestart"):
         return found
     told: dict[str, list[str]] = {}
-    for line in apt.call("needrestart", "-b", "-r", "l", must=False).out.splitlines():
+    done = apt.call("needrestart", "-b", "-r", "l", must=False)
+    for line in done.out.splitlines():
         match = _NEEDRESTART.fullmatch(line.strip())
         if match:
             told.setdefault(match.group("key"), []).append(match.group("value").strip())
+    if "VER" not in told:
+        # Its report begins with its version: without, there is none, and silence is no all-clear.
+        found.problem = f"needrestart gave no report: {done.said}"
     found.services = tuple(sorted(told.get("SVC", [])))
     state = told.get("KSTA", ["0"])[0]
     found.kernel_state = int(state) if state.isdigit() else 0

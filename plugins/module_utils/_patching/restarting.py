@@ -179,9 +179,10 @@ class _Round:
         if stuck:
             reason = f"{', '.join(stuck)} still runs replaced files after its restart"
             return Result("failed", summary, reason, tuple(self._findings), figures, looked, of)
-        if seen.blind:
+        if seen.blind or seen.problem:
             names = ", ".join(f"{pid} ({why})" for pid, why in list(seen.blind.items())[:5])
             hint = "" if os.geteuid() == 0 else ": run as root"
-            reason = f"what these processes run could not be looked at: {names}{hint}"
+            blind = [f"what these processes run could not be looked at: {names}{hint}"] if names else []
+            reason = "; ".join([*blind, *([seen.problem] if seen.problem else [])])
             return Result("unknown", summary, reason, tuple(self._findings), figures, looked, of)
         return ok_or_findings(summary, self._findings, figures, looked, of)

@@ -72,6 +72,14 @@ def upgrade(apt: Apt) -> Simulation:
     return read(apt.call("apt-get", "--simulate", "-y", "upgrade", "--with-new-pkgs").out, apt.architecture)
 
 
+def everything(apt: Apt) -> Simulation:
+    """What apt would do of everything, whatever it has to remove for it.
+
+    :raises PatchingError: when apt cannot say.
+    """
+    return read(apt.call("apt-get", "--simulate", "-y", "dist-upgrade").out, apt.architecture)
+
+
 def install(apt: Apt, wanted: t.Mapping[str, str]) -> Simulation:
     """What installing these very versions would do. That apt refuses is an answer, told in `problem`."""
     words = [f"{name}={version}" for name, version in sorted(wanted.items())]
@@ -103,12 +111,19 @@ class Possible:
     blocked: dict[str, str]
 
 
-def possible(apt: Apt, wanted: t.Mapping[str, str], forbidden: t.Callable[[str], str]) -> Possible:
+def possible(
+    apt: Apt, wanted: t.Mapping[str, str], forbidden: t.Callable[[str], str], known: Simulation | None = None
+) -> Possible:
     """The largest part of what is wanted that apt would do without touching anything forbidden.
 
+    :param known: what an upgrade of everything would do. When that is just what is wanted, it need not be asked again:
+        a simulation of a hundred packages takes apt seconds.
     :param forbidden: why another package must not be upgraded on the way; empty when it may.
     :raises PatchingError: when no part of it can be found that apt would do.
     """
+    is_alone = known is not None and wanted and not known.new and not known.removed
+    if is_alone and known and {name: new for name, (_old, new) in known.upgraded.items()} == wanted:
+        return Possible(dict(wanted), known, {})
     simulation = _judged(apt, wanted, forbidden)
     if not simulation.problem:
         return Possible(dict(wanted), simulation, {})

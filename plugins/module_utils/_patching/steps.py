@@ -266,6 +266,11 @@ def _is_there(package: Installed | None, version: str) -> bool:
     return bool(package and package.is_whole and not versions.is_newer(version, package.version))
 
 
+def is_back(package: Installed | None, version: str) -> bool:
+    """Whether it is what it was, or gone."""
+    return package is None or (package.is_whole and package.version == version)
+
+
 def _began(apt: Apt, packages: t.Mapping[str, t.Mapping[str, str]]) -> bool:
     """Whether any of them is no longer what it was."""
     there = installed(apt)

@@ -16,8 +16,8 @@ import typing as t
 from .._core.clock import utc_now, write_time
 from .._core.journal import Journal, JournalError, StepFailed
 from .._core.result import Finding, Result, ok_or_findings
-from . import configuration, dpkg, lists, looking, preflight, previous, steps
-from .plan import SECURITY, Plan, Policy, make_plan
+from . import configuration, dpkg, evidence, lists, looking, preflight, previous, releases, steps
+from .plan import SECURITY, Plan, Policy, make_plan, unexplained
 from .programs import Apt, PatchingError, open_directory
 
 UPGRADED, RETURNED = "upgraded", "returned"
@@ -42,6 +42,7 @@ class Settings:
     upgrade_timeout: float
     lock_timeout: float
     state_dir: str
+    max_release_age: float
 
 
 @dataclasses.dataclass
@@ -55,17 +56,12 @@ class Outcome:
     sources: list[dict[str, t.Any]] = dataclasses.field(default_factory=list)
     did: list[str] = dataclasses.field(default_factory=list)
     output: str = ""
+    evidence: str = ""
     diff: dict[str, str] = dataclasses.field(default_factory=dict)
 
     def beside(self) -> dict[str, t.Any]:
-        return {
-            "packages": self.packages,
-            "changes": self.changes,
-            "configuration_files": self.configuration,
-            "sources": self.sources,
-            "did": self.did,
-            "output": self.output,
-        }
+        names = ("packages", "changes", "sources", "did", "output", "evidence")
+        return {**{name: getattr(self, name) for name in names}, "configuration_files": self.configuration}
 
 
 class _Refused(Exception):
@@ -82,6 +78,10 @@ def patch(settings: Settings, check_mode: bool, outcome: Outcome) -> Result:
         run = _Run(settings, check_mode, outcome)
     except PatchingError as exc:
         return Result("failed", "the packages of this host cannot be handled", str(exc))
+    return run.kept(_ended(run, settings))
+
+
+def _ended(run: _Run, settings: Settings) -> Result:
     try:
         return run.run()
     except _Refused as exc:
@@ -163,7 +163,7 @@ class _Run:
     def _go_forward(self, journal: Journal, apt: Apt) -> Result:
         plan = make_plan(apt, self._settings.policy)
         ways = looking.ways_of(apt, plan, self._means.kept)
-        self._outcome.packages = looking.told_packages(plan, ways)
+        self._outcome.packages = looking.told_packages(plan, ways, self._settings.policy)
         self._tell_diff(plan)
         self._findings += looking.way_findings(ways)
         if plan.changes:
@@ -204,10 +204,11 @@ class _Run:
             apt, known = lists.fetch_aside(apt, stack.enter_context(open_directory()), settings.timeout)
         else:
             known = lists.refresh(apt, settings.timeout)
+        unseen = releases.judge(apt, known, settings.policy.rules, settings.max_release_age)
         self._outcome.sources = [source.to_dict() for source in known.sources]
         self._sources = (known.good, max(1, len(known.sources)))
         self._findings += [Finding("apt-warning", "info", "apt-get update", text) for text in known.warnings]
-        return apt, known.problem
+        return apt, known.problem or unseen
 
     def _refuse_without_way(self, ways: t.Mapping[str, previous.Way]) -> None:
         lost = sorted(f"{way.name} {way.version}" for way in ways.values() if not way.where)
@@ -258,7 +259,7 @@ class _Run:
         """The exact versions before and after, by dpkg; and what became of configuration files."""
         after = dpkg.installed(self._apt)
         self._outcome.output = self._means.output
-        self._outcome.changes = versions_changed(self._before, after)
+        self._outcome.changes = dpkg.versions_changed(self._before, after)
         self._outcome.changed = self._outcome.changed or bool(self._outcome.changes)
         seen = configuration.outcome(self._apt, self._changed_files, self._beside, self._settings.conffiles)
         self._outcome.configuration += [one for one in seen if one not in self._outcome.configuration]
@@ -266,9 +267,10 @@ class _Run:
     def _proved(self, plan: Plan) -> Result:
         """What a new simulation says now, after everything."""
         audit = dpkg.audit(self._apt)
-        changed = self._outcome.changes
-        self._figures.update(looking.plan_figures(plan), upgraded=sum(bool(one["before"]) for one in changed))
+        self._figures.update(looking.plan_figures(plan, self._settings.policy))
+        self._figures["upgraded"] = sum(bool(one["before"]) for one in self._outcome.changes)
         still = plan.security if self._settings.policy.upgrade == SECURITY else sorted(plan.changes)
+        still = still or unexplained(self._apt, plan, self._settings.policy)
         if audit or still:
             reason = f"dpkg --audit says: {audit[:500]}" if audit else ""
             reason = reason or f"apt's simulation would still upgrade {looking.named(still)}"
@@ -277,11 +279,11 @@ class _Run:
 
     def _foretold(self, plan: Plan) -> Result:
         self._outcome.changed = bool(plan.changes or plan.new or self._outcome.did)
-        self._figures.update(looking.plan_figures(plan))
+        self._figures.update(looking.plan_figures(plan, self._settings.policy))
         return self._told(plan, f"{len(plan.changes)} packages would be upgraded")
 
     def _told(self, plan: Plan, what: str) -> Result:
-        self._findings += looking.left_findings(plan.left)
+        self._findings += looking.left_findings(plan, self._settings.policy, True)
         left, fixes = len(plan.left), len(plan.left_security)
         summary = f"{what}, {left} left as they are ({fixes} security fixes among them)"
         if not self._check:
@@ -315,7 +317,9 @@ class _Run:
             return ok_or_findings(f"{len(ways)} packages would go back", self._findings)
         self._return(journal, packages, record)
         left = [
-            name for name, one in packages.items() if not _is_back(dpkg.installed(self._apt).get(name), one["from"])
+            name
+            for name, one in packages.items()
+            if not steps.is_back(dpkg.installed(self._apt).get(name), one["from"])
         ]
         if set(left) - set(lost):
             return self.not_done("failed", f"{looking.named(sorted(left))} did not go back")
@@ -368,27 +372,25 @@ class _Run:
                 return f", which installs {versions or 'nothing'}{no_way}"
         return ""
 
+    def kept(self, result: Result) -> Result:
+        """With the evidence of what was changed on the disk, however it ended."""
+        if self._check or not self._outcome.changes:
+            return result
+        settings = self._settings
+        told = {"at": write_time(utc_now()), "host": settings.policy.host, "state": settings.state}
+        told.update(result.to_dict(), **self._outcome.beside())
+        try:
+            place, after = os.path.join(settings.state_dir, "evidence"), dpkg.installed(self._apt)
+            self._outcome.evidence = evidence.keep(place, self._apt, (self._before, after), told)
+        except (PatchingError, OSError) as exc:
+            lost = Finding("evidence-lost", "medium", "packages", f"the evidence of the upgrade was not kept: {exc}")
+            return dataclasses.replace(result, findings=(*result.findings, lost))
+        return result
+
     def not_done(self, verdict: str, reason: str) -> Result:
         what = "gone back" if self._settings.state == RETURNED else "upgraded"
         summary = f"the packages were not {what}" if verdict != "skipped" else "there is nothing to go back from"
         return Result(verdict, summary, reason, tuple(self._findings), self._figures, *self._sources)
-
-
-def versions_changed(
-    before: t.Mapping[str, dpkg.Installed], after: t.Mapping[str, dpkg.Installed]
-) -> list[dict[str, str]]:
-    """Every package whose version is another one now; empty where it was not there, or is not any more."""
-    found = []
-    for name in sorted({*before, *after}):
-        old = before[name].version if name in before else ""
-        new = after[name].version if name in after else ""
-        if old != new:
-            found.append({"name": name, "before": old, "after": new})
-    return found
-
-
-def _is_back(package: dpkg.Installed | None, version: str) -> bool:
-    return package is None or (package.is_whole and package.version == version)
 
 
 def _lines(texts: t.Iterable[str]) -> str:

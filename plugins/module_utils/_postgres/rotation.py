@@ -184,7 +184,6 @@ class DatabasePassword:
         return {"user": user, "old_user": current.username}
 
     def others(self, user: str) -> list[str]:
-        """The roles that alternate with this one."""
         return [name for name in self.settings.users if name != user]
 
     # -- refused logins ------------------------------------------------------------------------------------------
@@ -252,16 +251,27 @@ class DatabasePassword:
             raise Unfit(f"there is no role {old.username if old else ''} after whose likeness its twin is made")
         rotation_roles.make_twin(conn, secret.username, model, self.settings.owner, self._verifier(secret))
 
+    def reopen(self, old: HasSecret) -> None:
+        """Have the old password open, and see that it does, before anybody is sent back to it."""
+        if not (self.overlaps and self._still_opens(old)):
+            rotation_roles.set_password(self._admin(), old.username, self._verifier(old), login=self.overlaps)
+            if not self.opens(old):
+                raise PostgresError(f"the old password of {old.username} does not log in although it was set again")
+
+    def _still_opens(self, old: HasSecret) -> bool:
+        try:
+            return self.opens(old)
+        except PostgresError:
+            return False
+
     def set_back(self, secret: HasSecret | None, old: HasSecret | None) -> None:
-        """Take L{set} back: the old password opens, the new one does not."""
+        """Take L{set} back: the old password opens, and only then is the new one closed."""
+        if old is None:
+            raise PostgresError("the store has the old password no more, so the new one is not closed")
+        self.reopen(old)
         conn = self._admin()
-        if self.overlaps:
-            if secret and rotation_roles.find_role(conn, secret.username) is not None:
-                rotation_roles.close_role(conn, secret.username)
-        elif old:
-            rotation_roles.set_password(conn, old.username, self._verifier(old))
-        if old and not self.opens(old):
-            raise PostgresError(f"the old password of {old.username} does not log in although it was set again")
+        if self.overlaps and secret and rotation_roles.find_role(conn, secret.username) is not None:
+            rotation_roles.close_role(conn, secret.username)
 
     def test(self, secret: HasSecret, old: HasSecret | None) -> int:
         """Log in as the application does, in each of its databases and on each standby; how many logins that were.
@@ -316,6 +326,11 @@ class DatabasePassword:
         """Close the role of the old password; with a single role there is nothing to close, it is replaced already."""
         if old_user != user:
             rotation_roles.close_role(self._admin(), old_user)
+
+    def is_retired(self, old_user: str, user: str) -> bool:
+        """Whether the old password's role lets nobody in; a single role has another password."""
+        role = rotation_roles.find_role(self._admin(), old_user) if old_user != user else None
+        return role is None or not role.attributes["login"]
 
     def _sessions(self, user: str, before: str = "", after: str = "", application: str = "") -> list[Uses]:
         return self._everywhere(

@@ -52,6 +52,13 @@ ROLE_ARGUMENTS: dict[str, dict[str, t.Any]] = {
     },
 }
 
+#: Of these, what a host needs that only takes a password up; documented by the module secret_take_up.
+PLACE_ARGUMENTS: dict[str, dict[str, t.Any]] = {
+    "users": {"type": "list", "elements": "str", "default": []},
+    "databases": {"type": "list", "elements": "str", "default": []},
+    **{name: ROLE_ARGUMENTS[name] for name in ("owner", "app_host", "app_port", "app_ssl_mode")},
+}
+
 _LONGEST_NAME = 63
 
 
@@ -88,6 +95,12 @@ def database_settings_from(params: t.Mapping[str, t.Any]) -> DatabaseSettings:
         statements=tuple(params["test_statements"]),
         failed_logins_log=log,
     )
+
+
+def place_settings_from(params: t.Mapping[str, t.Any]) -> DatabaseSettings:
+    """The same of L{PLACE_ARGUMENTS}: who rotates looks at the rest."""
+    nothing = {name: ROLE_ARGUMENTS[name].get("default") for name in ROLE_ARGUMENTS}
+    return database_settings_from({**nothing, **params})
 
 
 def pools_from(params: t.Mapping[str, t.Any]) -> list[tuple[PgBouncer, str]]:

@@ -228,20 +228,29 @@ def build_view(data: Data, generated: int) -> View:
 def _why_absent(activity: Activity, rows: tuple[Row, ...]) -> str:
     if not activity.available:
         return "not automated yet"
-    return "" if rows else f"no host in group {activity.group or '(none given)'}"
+    if rows:
+        return ""
+    return (
+        "nobody asked for it" if activity.every == "event" else f"no host in group {activity.group or '(none given)'}"
+    )
 
 
 def _host(
     name: str, summary: Data, activities: list[Activity], groups: t.Mapping[str, list[str]], generated: int
 ) -> Host:
     wanted = [one for one in activities if one.available and _applies(one, name, groups)]
-    if "unreachable" in summary or not isinstance(summary.get("activities"), dict):
+    recorded = summary.get("activities")
+    if isinstance(recorded, dict):
+        # What no clock asks for has a row where somebody asked for it. Of a host that is not read nobody knows.
+        wanted = [one for one in wanted if one.every != "event" or one.name in recorded]
+    else:
+        wanted = [one for one in wanted if one.every != "event" or one.group != "all"]
+    if "unreachable" in summary or not isinstance(recorded, dict):
         reason = clean(summary.get("unreachable")) or "its records summary does not have the shape"
         why = f"records not read: {reason}"
         # Not known is not overdue: the row says unknown, the host needs attention.
         unread = tuple(_unread_row(one, name, why, generated) for one in wanted)
         return Host(name, False, (why,), 0, unread, ())
-    recorded = summary["activities"]
     now = epoch(summary.get("now")) or generated
     histories = {clean(key): History(entry) for key, entry in recorded.items()}
     rows = tuple(_row(one, name, histories.get(one.name, History(None)), now) for one in wanted)

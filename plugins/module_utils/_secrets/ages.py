@@ -12,9 +12,11 @@ import dataclasses
 import datetime
 import typing as t
 
-from .._core.clock import utc_now, write_time
+from .._core.clock import parse_time, utc_now, write_time
 from .._core.durations import format_duration
 from .._core.result import Finding, Result, merge, ok_or_findings
+from .._core.suggest import InputError
+from . import keys
 from . import store as stores
 from .store import CURRENT, PENDING, PREVIOUS, Store, StoreError, Version
 
@@ -32,6 +34,8 @@ class Watched:
     name: str
     store: Store
     period: int
+    #: Keys of tokens: each move is a version of its own, so the age is that of the key that signs.
+    is_keys: bool = False
 
 
 def age_of(version: Version | None, now: datetime.datetime) -> float | None:
@@ -61,6 +65,11 @@ def _look_at_one(secret: Watched, now: datetime.datetime, told: list[dict[str, t
     except StoreError as exc:
         return Result("unknown", f"{secret.name} could not be looked at", str(exc), of=1)
     current = stores.labelled(versions, CURRENT)
+    if current and secret.is_keys:
+        try:
+            current = dataclasses.replace(current, created=_made(secret.store))
+        except StoreError as exc:
+            return Result("unknown", f"{secret.name} could not be looked at", str(exc), of=1)
     age = age_of(current, now)
     if current is None or current.created is None or age is None:
         what = "no current version" if current is None else "no date for its current version"
@@ -90,6 +99,19 @@ def _look_at_one(secret: Watched, now: datetime.datetime, told: list[dict[str, t
         reason = f"{secret.name} is {format_duration(age)} old, and was to be rotated by {write_time(due)}"
         return Result("failed", f"{secret.name} is overdue", reason, tuple(findings), figures, 1, 1)
     return ok_or_findings(f"{secret.name} is at {percent} % of its period", findings, figures, 1, 1)
+
+
+def _made(store: Store) -> datetime.datetime | None:
+    """Since when the key is in use that signs tokens."""
+    current = store.read(CURRENT)
+    if current is None:
+        return None
+    try:
+        value = current.value
+        signing = next(key for key in value["keys"] if key["kid"] == value["signing"])
+        return parse_time(keys.signs_since(value) or signing["made"])
+    except (KeyError, TypeError, StopIteration, InputError):
+        raise StoreError(f"{store.place} does not hold keys of tokens as secret_rotate_jwt writes them") from None
 
 
 def _old(secret: Watched, age: float, percent: int, due: datetime.datetime) -> t.Iterator[Finding]:

@@ -12,21 +12,23 @@ import typing as t
 
 from .._core.health import health_from
 from .._core.suggest import InputError
-from .api_key_steps import Waits
+from .api_key import Waits
 from .api_key_work import ApiKeyWork
 from .arguments import (
     NEED_ARGUMENTS,
     consumers_from,
+    others_from,
     percent_from,
     seconds_from,
     seconds_or_none,
     state_directory,
     store_from,
 )
+from .aws_session import AwsSettings
 from .placing import TEXT, USERLIST
 from .provider import Provider
 from .provider_command import COMMANDS, Command
-from .provider_iam import Iam, IamSettings
+from .provider_iam import Iam
 
 AWS_IAM, COMMAND = "aws_iam", "command"
 
@@ -97,6 +99,7 @@ def api_key_work_from(params: t.Mapping[str, t.Any]) -> ApiKeyWork:
         consumers=consumers_from(params["consumers"]),
         health=health_from(params),
         state_dir=state_directory(params["state_dir"]),
+        others=others_from(params),
         present=(params["present_id"], params["present_secret"]) if params["present_id"] else None,
     )
 
@@ -115,7 +118,7 @@ def provider_from(given: t.Mapping[str, t.Any]) -> Provider:
         if not given["user"]:
             raise InputError("provider.user is empty: name the IAM user whose access key is rotated")
         words = {name: given[name] for name in _OF_IAM if name != "user"}
-        return Iam(IamSettings(**words, timeout=given["timeout"]), given["user"])
+        return Iam(AwsSettings(**words, timeout=given["timeout"]), given["user"])
     for name in COMMANDS:
         if not given[name]:
             raise InputError(f"provider.{name} is empty: a provider of commands needs {', '.join(COMMANDS)}")

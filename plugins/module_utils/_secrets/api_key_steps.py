@@ -12,122 +12,22 @@ taken back, and is, when a step fails.
 
 from __future__ import annotations
 
-import dataclasses
 import datetime
-import time
-import typing as t
 
 from .._core.clock import write_time
 from .._core.durations import format_duration
 from .._core.journal import Step
 from . import store as stores
-from .provider import Key, Provider, ProviderError, find
-from .steps import Create, Finish, Observe, Reload, Retire, Rotation, StaysOpen, Test
-from .store import CURRENT, PREVIOUS, Secret, StoreError
+from .api_key import KeyRotation, Moment, Waiting
+from .provider import Key, ProviderError
+from .steps import Create, Finish, Observe, Reload, Retire, Test
+from .store import PREVIOUS, PendingElsewhere, Secret, StoreError
 
 NAMES = ("create", "test", "finish", "reload", "observe", "disable", "rest", "delete")
 
-_PAUSE = 1.0
 
-Moment = datetime.datetime
-
-
-class Waiting(StaysOpen):
-    """The time of the next step has not come; `why` is one of the words of C(waits_for)."""
-
-    def __init__(self, why: str, message: str, until: Moment | None = None) -> None:
-        super().__init__(message)
-        self.why = why
-        self.until = until
-
-
-@dataclasses.dataclass(frozen=True)
-class Waits:
-    """Times in seconds.
-
-    :param ready: how long a new key may take until it is let in.
-    :param quiet: how long the old key must not have been used before it is closed.
-    :param rest: how long it is closed before it is deleted.
-    """
-
-    ready: float = 60
-    quiet: float = 86400
-    rest: float = 7 * 86400
-
-
-@dataclasses.dataclass
-class ApiKeys:
-    """What the steps that all secrets have in common ask of an API key, in the place of a server."""
-
-    provider: Provider
-    now: t.Callable[[], Moment]
-
-    errors: t.ClassVar[tuple[type[Exception], ...]] = (ProviderError,)
-    strategy: t.ClassVar[str] = "api_key"
-    overlaps: t.ClassVar[bool] = True
-
-    @property
-    def name(self) -> str:
-        return self.provider.place
-
-    def moment(self) -> str:
-        return write_time(self.now())
-
-    def watch_failures(self) -> None:
-        """No service tells who was refused."""
-
-    def fields(self, secret: Secret) -> dict[str, str]:
-        return {name: str(value) for name, value in secret.value.items() if isinstance(value, (str, int))}
-
-    def hidden(self, secret: Secret) -> t.AbstractSet[str]:
-        text = str(secret.value.get(self.provider.secret_field) or "")
-        return {text} if text else set()
-
-    def new_uses(self, _user: str, _after: str, _application: str) -> list[str]:
-        return []
-
-
-@dataclasses.dataclass
-class KeyRotation:
-    """One rotation of a key.
-
-    :param known: the keys that were there before it: any other one is its own.
-    :param switched: when the consumers had the new one; nothing when that is not known yet.
-    :param closed: when the old key was closed.
-    :param emergency: somebody else knows the old key, so that nothing is waited for.
-    """
-
-    rotation: Rotation
-    provider: Provider
-    waits: Waits
-    known: tuple[str, ...]
-    now: t.Callable[[], Moment]
-    emergency: bool = False
-    switched: Moment | None = None
-    closed: Moment | None = None
-
-    def id_of(self, secret: Secret | None) -> str:
-        return str(secret.value.get(self.provider.id_field) or "") if secret else ""
-
-    @property
-    def new_id(self) -> str:
-        return self.id_of(self.rotation.store.read_version(self.rotation.token))
-
-    @property
-    def old_id(self) -> str:
-        return self.id_of(self.rotation.old())
-
-    def find(self, key: str) -> Key | None:
-        return find(self.provider.list_keys(), key)
-
-    def is_current(self) -> bool:
-        """Whether the store gives out the new key already."""
-        current = stores.labelled(self.rotation.store.versions(), CURRENT)
-        return current is not None and current.id == self.rotation.token
-
-    def steps(self) -> list[Step]:
-        kinds = (MakeKey, TryKey, Switch, TakeUp, SeeUse, Disable, Rest, Delete)
-        return [kind(self) for kind in kinds]
+def steps_of(keys: KeyRotation) -> list[Step]:
+    return [kind(keys) for kind in (MakeKey, TryKey, Switch, TakeUp, SeeUse, Disable, Rest, Delete)]
 
 
 class MakeKey(Create):
@@ -151,25 +51,49 @@ class MakeKey(Create):
         rotation.hidden |= rotation.target.hidden(Secret(rotation.token, value))
         rotation.store.create_pending(rotation.token, value)
 
-    def undo(self) -> None:
-        self._delete_lost()
-        key = self.keys.new_id
-        if key and key not in self.keys.known:
-            self.keys.provider.delete(key)
-        super().undo()
+    def take_back(self) -> None:
+        keys = self.keys
+        self._delete_lost(taking_back=True)
+        key = keys.new_id
+        if key and key not in keys.known and keys.find(key):
+            if keys.rotation.switched:
+                # They may have been given the new one meanwhile, and deleting it would lock them out.
+                keys.rotation.see_others(keys.rotation.old_version, "the old key")
+            if keys.given_out:
+                keys.see_old_open()
+            keys.provider.delete(key)
+        super().take_back()
 
-    def _delete_lost(self) -> None:
-        """A key whose secret was lost, since we were killed, or its answer was, before it was stored."""
-        stored = self.keys.new_id
-        for key in self.keys.provider.list_keys():
-            if key.id in self.keys.known or key.id == stored:
+    def _delete_lost(self, taking_back: bool = False) -> None:
+        """A key whose secret was lost, since we were killed, or its answer was, before it was stored.
+
+        It could also be one that another host is about to store. So it is closed first, and the store looked at again:
+        whoever has stored it meanwhile gets it back, and whoever has not will find it closed when he tries it.
+        """
+        keys = self.keys
+        for key in keys.provider.list_keys():
+            if key.id in keys.known or key.id == keys.new_id:
+                continue
+            if key.id in keys.stored_ids():
+                self._refuse_other_host(key.id, taking_back)
                 continue
             if key.used is not None:
+                if taking_back:
+                    continue
                 raise ProviderError(
-                    f"{self.keys.provider.place} has the key {key.id}, which is in use and not in"
+                    f"{keys.provider.place} has the key {key.id}, which is in use and not in"
                     f" {self.rotation.store.place}: somebody else made it meanwhile, so it is left alone"
                 )
-            self.keys.provider.delete(key.id)
+            keys.provider.disable(key.id)
+            if key.id in keys.stored_ids():
+                keys.provider.enable(key.id)
+                self._refuse_other_host(key.id, taking_back)
+                continue
+            keys.provider.delete(key.id)
+
+    def _refuse_other_host(self, key: str, taking_back: bool) -> None:
+        if not taking_back:
+            raise PendingElsewhere(f"another host has made the key {key} for {self.rotation.store.place} meanwhile")
 
 
 class TryKey(Test):
@@ -183,16 +107,7 @@ class TryKey(Test):
         return super().is_done() or self.keys.is_current()
 
     def do(self) -> None:
-        deadline = time.monotonic() + self.keys.waits.ready
-        new = self.rotation.new()
-        while True:
-            wrong = self.keys.provider.refusal(new.value)
-            if not wrong:
-                break
-            if time.monotonic() >= deadline:
-                after = format_duration(self.keys.waits.ready)
-                raise ProviderError(f"the new key {self.keys.new_id} is not let in after {after}: {wrong}")
-            time.sleep(_PAUSE)
+        self.keys.try_out(self.rotation.new(), "the new key")
         self._logins = 1
 
 
@@ -201,6 +116,11 @@ class Switch(Finish):
 
     def __init__(self, keys: KeyRotation) -> None:
         super().__init__(keys.rotation)
+        self.keys = keys
+
+    def do(self) -> None:
+        self.keys.given_out = True
+        super().do()
 
 
 class TakeUp(Reload):
@@ -215,11 +135,17 @@ class TakeUp(Reload):
         if self._proved or not self.keys.is_current():
             return self._proved
         fields = rotation.target.fields(self._secret())
-        return self.keys.switched is not None and all(consumer.uses(fields) for consumer in rotation.consumers)
+        if self.keys.switched is None:
+            return False
+        return all(consumer.uses(fields, self._new_uses, "") for consumer in rotation.consumers)
 
     def do(self) -> None:
         super().do()
         self.keys.switched = self.keys.now()
+
+    def take_back(self) -> None:
+        self.keys.see_old_open()
+        super().take_back()
 
 
 class SeeUse(Observe):
@@ -247,7 +173,12 @@ class SeeUse(Observe):
         keys, switched = self.keys, self.keys.switched
         if switched is None or new is None or old is None:
             raise ProviderError("one of the two keys is gone")
+        missing = keys.rotation.others.missing(keys.rotation.token)
+        if missing:
+            raise Waiting("hosts", f"the new key {new.id} has not been seen in use on {', '.join(missing)}")
         refuse_unused(keys, new)
+        if not old.tells_use:
+            raise Waiting("unseen", f"{keys.provider.place} does not tell when the old key {old.id} was used")
         last = max(old.used or switched, switched)
         until = last + datetime.timedelta(seconds=keys.waits.quiet)
         if keys.now() < until:
@@ -275,7 +206,7 @@ class Disable(Retire):
         self.keys.provider.disable(self.keys.old_id)
         self.keys.closed = self.keys.now()
 
-    def undo(self) -> None:
+    def take_back(self) -> None:
         old = self.keys.find(self.keys.old_id)
         if old is None:
             raise ProviderError(f"the old key {self.keys.old_id} is gone, so it cannot be opened again")
@@ -296,7 +227,7 @@ class Rest(Disable):
         rest = format_duration(self.keys.waits.rest)
         raise Waiting("delete", f"the old key {self.keys.old_id} is closed, and is deleted after {rest}", self._until())
 
-    def undo(self) -> None:
+    def take_back(self) -> None:
         """Nothing: it only waited."""
 
     def _until(self) -> Moment:
@@ -333,7 +264,7 @@ class Delete(Disable):
         self.rotation.store.retire(self.rotation.old_version)
         keys.provider.delete(keys.old_id)
 
-    def undo(self) -> None:
+    def take_back(self) -> None:
         """Nothing: the label is put back with the others."""
 
 

@@ -14,9 +14,10 @@ import typing as t
 
 from .._core.clock import utc_now
 from .._core.health import Health
-from .api_key_steps import Waits
+from .api_key import Waits
 from .consumers import Consumer
 from .provider import Provider
+from .rotation import Others
 from .store import Store
 
 
@@ -38,6 +39,7 @@ class ApiKeyWork:
     health: Health
     state_dir: str
     present: tuple[str, str] | None = dataclasses.field(default=None, repr=False)
+    others: Others = dataclasses.field(default_factory=Others)
     now: t.Callable[[], datetime.datetime] = utc_now
 
     @property
@@ -58,10 +60,15 @@ class ApiKeyOutcome:
     next_at: str = ""
     planned: list[str] = dataclasses.field(default_factory=list)
     written: list[str] = dataclasses.field(default_factory=list)
+    #: Other hosts that have not been seen to use what is current.
+    missing_hosts: list[str] = dataclasses.field(default_factory=list)
+    #: Whether the next run goes on with it.
+    stays_open: bool = False
     before: str = ""
     after: str = ""
 
     def beside(self) -> dict[str, t.Any]:
-        names = ("rotated", "key", "old_key", "version", "waits_for", "next_at", "planned", "written")
+        names = ["rotated", "key", "old_key", "version", "waits_for", "next_at", "planned", "written"]
+        names += ["missing_hosts", "stays_open"]
         diff = {"before": self.before, "after": self.after}
         return {**{name: getattr(self, name) for name in names}, "diff": diff}

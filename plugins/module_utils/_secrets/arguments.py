@@ -15,14 +15,17 @@ import typing as t
 from .._core.durations import parse_duration
 from .._core.records import default_path
 from .._core.sealing import check_recipients
-from .._core.suggest import InputError
+from .._core.suggest import InputError, refuse_unknown
 from .ages import Watched
+from .aws_session import AwsSettings
 from .consumers import Consumer
 from .gates import Gate, Pool
+from .listing import JWT
+from .listing import KINDS as KINDS_OF_SECRETS
 from .placing import ENV, KINDS, TEXT, USERLIST, Placed
-from .steps import Policy
+from .rotation import Others, Policy
 from .store import LONGEST_PASSWORD, SHORTEST_PASSWORD, Store
-from .store_aws import Aws, AwsSettings
+from .store_aws import Aws
 from .store_files import Files
 from .store_kv import Kv, KvSettings
 from .work import Need
@@ -40,6 +43,7 @@ STORE_ARGUMENTS: dict[str, dict[str, t.Any]] = {
             "directory": {"type": "path", "default": ""},
             "recipients": {"type": "list", "elements": "str", "default": []},
             "identity_file": {"type": "path", "default": ""},
+            "vault_password_file": {"type": "path", "default": "", "no_log": False},  # a path
             "url": {"type": "str", "default": ""},
             "token": {"type": "str", "default": "", "no_log": True},
             "token_file": {"type": "path", "default": "", "no_log": False},  # a path
@@ -68,6 +72,7 @@ WATCHED_ARGUMENTS: dict[str, dict[str, t.Any]] = {
         "options": {
             "name": {"type": "str", "required": True},
             "period": {"type": "str", "default": "90d"},
+            "kind": {"type": "str", "choices": ["", *KINDS_OF_SECRETS], "default": ""},
             "store": {**STORE_ARGUMENTS["store"], "required": False},
         },
     },
@@ -79,6 +84,15 @@ NEED_ARGUMENTS: dict[str, dict[str, t.Any]] = {
     "period": {"type": "str", "default": "90d"},
     "rotate_after_percent": {"type": "int", "default": 80},
     "force": {"type": "bool", "default": False},
+    "elsewhere": {"type": "list", "elements": "str", "default": []},
+    "taken_up": {"type": "dict"},
+    "state_dir": {"type": "path", "default": ""},
+}
+
+#: Documented by the module secret_take_up.
+TAKE_UP_ARGUMENTS: dict[str, dict[str, t.Any]] = {
+    "name": {"type": "str", "required": True},
+    "kind": {"type": "str", "choices": list(KINDS_OF_SECRETS), "required": True},
     "state_dir": {"type": "path", "default": ""},
 }
 
@@ -89,6 +103,7 @@ ROTATION_ARGUMENTS: dict[str, dict[str, t.Any]] = {
     "password_length": {"type": "int", "default": 40, "no_log": False},  # a number
     "observe_for": {"type": "str", "default": "10s"},
     "observe_timeout": {"type": "str", "default": "5m"},
+    "overlap": {"type": "str", "default": "0s"},
     "old_sessions": {"type": "str", "choices": [AUTO, WAIT, KEEP, END], "default": AUTO},
     "failed_logins_allowed": {"type": "int", "default": 5},
     "rollback": {"type": "bool", "default": False},
@@ -117,16 +132,19 @@ CONSUMERS_ARGUMENT: dict[str, dict[str, t.Any]] = {
             "probe": {"type": "list", "elements": "str", "default": []},
             "prove_sessions": {"type": "bool", "default": False},
             "application_name": {"type": "str", "default": ""},
+            "processes": {"type": "list", "elements": "str", "default": []},
             "timeout": {"type": "str", "default": "1m"},
         },
     },
 }
 
 _OF_KIND = {
-    FILES: ("directory", "recipients", "identity_file"),
+    FILES: ("directory", "recipients", "identity_file", "vault_password_file"),
     VAULT: ("url", "token", "token_file", "mount", "namespace"),
     AWS: ("region", "endpoint_url", "access_key", "secret_key", "session_token", "profile"),
 }
+#: Seconds that a database may take to start anew while a rotation is taken back.
+_UNDO_PATIENCE = 60
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _PATH = re.compile(r"[^\s/?#%][^?#%\x00-\x20]*")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -154,9 +172,16 @@ def store_from(given: t.Mapping[str, t.Any], name: str) -> Store:
 def _files(given: t.Mapping[str, t.Any], name: str) -> Files:
     if not _FILE_NAME.fullmatch(name):
         raise InputError(f"name is {name!r}: in a store of files it is a name without slashes, like shop-database")
-    for option in ("directory", "identity_file"):
-        if not given[option]:
-            raise InputError(f"store.{option} is empty: a store of files needs it")
+    if not given["directory"]:
+        raise InputError("store.directory is empty: a store of files needs it")
+    password_file = given["vault_password_file"]
+    for option in ("recipients", "identity_file"):
+        if password_file and given[option]:
+            raise InputError(f"store.{option} is for age, but store.vault_password_file is given: one of them says it")
+    if password_file:
+        return Files(given["directory"], name, (), "", password_file)
+    if not given["identity_file"]:
+        raise InputError("store.identity_file is empty: a store of files needs it, or vault_password_file")
     check_recipients(given["recipients"], "store.recipients")
     return Files(given["directory"], name, tuple(given["recipients"]), given["identity_file"])
 
@@ -203,7 +228,7 @@ def watched_from(params: t.Mapping[str, t.Any]) -> list[Watched]:
         if not given:
             raise InputError(f"secrets: {entry['name']!r} has no store, and there is none for all of them")
         period = seconds_from("secrets.period", entry["period"])
-        watched.append(Watched(entry["name"], store_from(given, entry["name"]), period))
+        watched.append(Watched(entry["name"], store_from(given, entry["name"]), period, entry["kind"] == JWT))
     return watched
 
 
@@ -239,6 +264,9 @@ def policy_from(params: t.Mapping[str, t.Any], overlaps: bool) -> Policy:
         )
     if sessions == AUTO:
         sessions = WAIT if overlaps else KEEP
+    overlap = seconds_or_none("overlap", params["overlap"])
+    if overlap and not overlaps:
+        raise InputError(f"overlap is {params['overlap']!r}: with one user the old password is gone at once")
     if params["failed_logins_allowed"] < 0:
         raise InputError(f"failed_logins_allowed is {params['failed_logins_allowed']}: it must be 0 or more")
     return Policy(
@@ -247,7 +275,16 @@ def policy_from(params: t.Mapping[str, t.Any], overlaps: bool) -> Policy:
         observe_timeout=seconds_or_none("observe_timeout", params["observe_timeout"]),
         old_sessions=sessions,
         failed_logins_allowed=params["failed_logins_allowed"],
+        overlap=0 if sessions == END else overlap,
+        undo_patience=_UNDO_PATIENCE,
     )
+
+
+def others_from(params: t.Mapping[str, t.Any]) -> Others:
+    """:raises InputError: for what was said of a host that is none of them."""
+    hosts, seen = params["elsewhere"], params["taken_up"]
+    refuse_unknown("taken_up: unknown host", seen or {}, hosts)
+    return Others(tuple(hosts), None if seen is None else {str(host): str(seen[host]) for host in seen})
 
 
 def gates_from(pools: t.Sequence[tuple[Pool, str]]) -> tuple[Gate, ...]:
@@ -270,18 +307,22 @@ def _consumer(entry: t.Mapping[str, t.Any]) -> Consumer:
     where = f"consumers: {entry['name']!r}"
     commands = tuple(tuple(_argv(f"{where}: commands", argv)) for argv in entry["commands"])
     probe = tuple(_argv(f"{where}: probe", entry["probe"])) if entry["probe"] else ()
+    processes = tuple(_argv(f"{where}: processes", entry["processes"])) if entry["processes"] else ()
     sessions = entry["prove_sessions"]
-    if commands and not (probe or sessions):
+    if commands and not (probe or sessions or processes):
         raise InputError(
-            f"{where} has commands, but neither probe nor prove_sessions: what shows that they had effect?"
+            f"{where} has commands, but neither probe, processes nor prove_sessions: what shows that they had effect?"
         )
+    if processes and not any(placed["kind"] == ENV for placed in entry["files"]):
+        raise InputError(f"{where} has processes without a file of kind 'env': with what should they be started?")
     if not (entry["files"] or commands or probe or sessions):
         raise InputError(f"{where} has nothing: give files, commands, probe or prove_sessions")
     if entry["application_name"] and not sessions:
         raise InputError(f"{where} has application_name without prove_sessions")
     files = tuple(_placed(f"{where}: files", placed) for placed in entry["files"])
     timeout = seconds_from(f"{where}: timeout", entry["timeout"])
-    return Consumer(entry["name"], files, commands, probe, sessions, entry["application_name"], timeout)
+    name, application = entry["name"], entry["application_name"]
+    return Consumer(name, files, commands, probe, sessions, application, timeout, processes)
 
 
 def _placed(where: str, entry: t.Mapping[str, t.Any]) -> Placed:

@@ -17,7 +17,8 @@ import typing as t
 
 from .._core.application import ApplicationError, run_command
 from .._core.durations import format_duration
-from .placing import Fields, Placed
+from .placing import ENV, Fields, Placed, filled
+from .processes import stale
 
 _PAUSE = 0.3
 
@@ -38,6 +39,8 @@ class Consumer:
     :param probe: a command that ends with status 0 when it uses the new secret.
     :param sessions: whether a new session in the database is to show it.
     :param application_name: the name that its sessions have; any when empty.
+    :param processes: a command that prints the identifiers of its processes, which must have been started with what
+        the env files have.
     """
 
     name: str
@@ -47,13 +50,14 @@ class Consumer:
     sessions: bool = False
     application_name: str = ""
     timeout: float = 60
+    processes: tuple[str, ...] = ()
 
     def has_files(self, fields: Fields) -> bool:
         return all(placed.is_right(fields) for placed in self.files)
 
-    def uses(self, fields: Fields) -> bool:
-        """Whether it has the files, and its probe ends well, now and without being told anything."""
-        return self.has_files(fields) and not (self.probe and self._problem(lambda _since, _name: [""], ""))
+    def uses(self, fields: Fields, new_uses: NewUses, since: str) -> bool:
+        """Whether it has the files and is seen to use the secret, now and without being told anything."""
+        return self.has_files(fields) and not self._problem(fields, new_uses, since)
 
     def give(self, fields: Fields) -> list[str]:
         """Write what is not right yet; the paths that were written."""
@@ -76,7 +80,7 @@ class Consumer:
                 told = said or "it said nothing"
                 raise ConsumerFailed(f"consumer {self.name}: {argv[0]} ended with status {status}: {told}")
 
-    def prove(self, new_uses: NewUses, since: str) -> None:
+    def prove(self, fields: Fields, new_uses: NewUses, since: str) -> None:
         """Wait until it is seen that the consumer uses the new secret.
 
         :param since: the moment of the server's clock before the reload.
@@ -84,7 +88,7 @@ class Consumer:
         """
         deadline = time.monotonic() + self.timeout
         while True:
-            wrong = self._problem(new_uses, since)
+            wrong = self._problem(fields, new_uses, since)
             if not wrong:
                 return
             if time.monotonic() >= deadline:
@@ -92,7 +96,11 @@ class Consumer:
                 raise ConsumerFailed(f"consumer {self.name} does not use the new secret after {after}: {wrong}")
             time.sleep(_PAUSE)
 
-    def _problem(self, new_uses: NewUses, since: str) -> str:
+    def _problem(self, fields: Fields, new_uses: NewUses, since: str) -> str:
+        if self.processes:
+            wrong = stale(self.processes, self._environment(fields), self.timeout)
+            if wrong:
+                return wrong
         if self.probe:
             try:
                 status, said = run_command(self.probe, self.timeout)
@@ -104,3 +112,7 @@ class Consumer:
             named = f" named {self.application_name!r}" if self.application_name else ""
             return f"no session{named} of the new secret has begun since the reload"
         return ""
+
+    def _environment(self, fields: Fields) -> dict[str, str]:
+        files = (placed.values for placed in self.files if placed.kind == ENV)
+        return {name: filled(template, fields) for values in files for name, template in values.items()}

@@ -12,10 +12,18 @@ import typing as t
 
 from .._core.health import health_from
 from .._core.suggest import InputError
-from .arguments import consumers_from, percent_from, seconds_from, seconds_or_none, state_directory, store_from
+from .arguments import (
+    consumers_from,
+    others_from,
+    percent_from,
+    seconds_from,
+    seconds_or_none,
+    state_directory,
+    store_from,
+)
+from .key_work import KeyWork
 from .keys import ALGORITHMS, HS256, Lives
 from .placing import USERLIST
-from .rotate_keys import KeyWork
 
 #: Documented by the module secret_rotate_jwt.
 KEY_ARGUMENTS: dict[str, dict[str, t.Any]] = {
@@ -25,6 +33,7 @@ KEY_ARGUMENTS: dict[str, dict[str, t.Any]] = {
     "signer_life": {"type": "str", "default": ""},
     "clock_skew": {"type": "str", "default": "1m"},
     "emergency": {"type": "bool", "default": False},
+    "rollback": {"type": "bool", "default": False},
     "present_secret": {"type": "str", "default": "", "no_log": True},
 }
 
@@ -34,6 +43,8 @@ _SHORTEST_SECRET = 32
 def key_work_from(params: t.Mapping[str, t.Any]) -> KeyWork:
     """:raises InputError: naming the option, the value and what would be right."""
     present = params["present_secret"]
+    if params["emergency"] and params["rollback"]:
+        raise InputError("emergency and rollback are both given: a key that others know is not brought back")
     if present and params["algorithm"] != HS256:
         raise InputError(f"present_secret is a shared secret of HS256, but algorithm is {params['algorithm']!r}")
     if present and len(present.encode()) < _SHORTEST_SECRET:
@@ -67,4 +78,5 @@ def key_work_from(params: t.Mapping[str, t.Any]) -> KeyWork:
         health=health_from(params),
         state_dir=state_directory(params["state_dir"]),
         present=present,
+        others=others_from(params),
     )

@@ -29,6 +29,8 @@ ALGORITHMS = (HS256, ES256)
 
 PUBLISH, SIGN, REMOVE, REPLACE = "publish", "sign", "remove", "replace"
 NOTE_PUBLISHED, NOTE_SIGNED = "note_published", "note_signed"
+#: The way back: from a key that nobody can have signed with, and from one with which somebody may have.
+WITHDRAW, SIGN_BACK = "withdraw", "sign_back"
 NOTES = (NOTE_PUBLISHED, NOTE_SIGNED)
 
 _SECRET_BYTES = 48
@@ -89,7 +91,7 @@ def next_move(value: Value, now: datetime.datetime, lives: Lives, is_due: bool) 
     :param is_due: whether the key that signs is to be followed by another one.
     """
     keys = value["keys"]
-    place = next(number for number, key in enumerate(keys) if key["kid"] == value["signing"])
+    place = _place_of_signing(value)
     signing, newer, older = keys[place], keys[place + 1 :], keys[:place]
     if newer:
         if not newer[0]["published"]:
@@ -100,6 +102,39 @@ def next_move(value: Value, now: datetime.datetime, lives: Lives, is_due: bool) 
     if older:
         return Move(REMOVE, _after(signing["signs_since"], lives.signer + lives.token + lives.skew))
     return Move(PUBLISH, now) if is_due else None
+
+
+def way_back(value: Value) -> str:
+    """The move that takes the rotation back; an empty text when the old key is gone, or it is on its way already.
+
+    A new key that was noted as published may have signed, even where that was taken back: its tokens stay valid.
+    """
+    keys, place = value["keys"], _place_of_signing(value)
+    newer, older = keys[place + 1 :], [key for key in keys[:place] if not key.get("withdrawn")]
+    if newer:
+        return SIGN_BACK if newer[0]["published"] else WITHDRAW
+    return SIGN_BACK if older else ""
+
+
+def signs_since(value: Value) -> str:
+    """Since when the key signs that does, and has done before a rotation that was taken back; empty when not noted."""
+    signing = value["keys"][_place_of_signing(value)]
+    return str(signing.get("signs_before") or signing["signs_since"])
+
+
+def _place_of_signing(value: Value) -> int:
+    return next(number for number, key in enumerate(value["keys"]) if key["kid"] == value["signing"])
+
+
+def _signed_back(keys: list[dict[str, t.Any]], place: int, now: datetime.datetime) -> list[dict[str, t.Any]]:
+    """The old key signs again. The new one stands before it, as one that signed once, until its tokens have ended."""
+    newer = keys[place + 1 :]
+    back = keys[place] if newer else next(key for key in reversed(keys[:place]) if not key.get("withdrawn"))
+    gone = newer or [keys[place]]
+    for key in gone:
+        key["withdrawn"] = write_time(now)
+    back["signs_before"], back["signs_since"] = back.get("signs_before") or back["signs_since"], ""
+    return [*(key for key in keys if key is not back and key not in gone), *gone, back]
 
 
 def moved(kind: str, value: Value, now: datetime.datetime) -> dict[str, t.Any]:
@@ -122,6 +157,11 @@ def moved(kind: str, value: Value, now: datetime.datetime) -> dict[str, t.Any]:
                 key["published"] = key["published"] or key["signs_since"]
     elif kind == REMOVE:
         keys = [key for key in keys if key["kid"] == signing]
+    elif kind == WITHDRAW:
+        keys = keys[: _place_of_signing(value) + 1]
+    elif kind == SIGN_BACK:
+        keys = _signed_back(keys, _place_of_signing(value), now)
+        signing = keys[-1]["kid"]
     return {**value, "keys": keys, "signing": signing}
 
 
@@ -169,6 +209,12 @@ def fields(value: Value) -> dict[str, str]:
         for key in ordered
     ]
     return {**told, "jwks": json.dumps({"keys": public})}
+
+
+def hidden(value: Value) -> set[str]:
+    """Each private key, as it is and line by line."""
+    private = [str(key.get("private") or "") for key in value.get("keys") or ()]
+    return {line for text in private for line in (text, *text.splitlines())}
 
 
 def _new_kid(now: datetime.datetime) -> str:

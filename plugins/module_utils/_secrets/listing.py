@@ -19,7 +19,7 @@ DATABASE, JWT, API_KEY, COMMAND = "database", "jwt", "api_key", "command"
 KINDS = (DATABASE, JWT, API_KEY, COMMAND)
 
 #: What every entry may have, beside the options of the module that rotates it.
-_COMMON = ("name", "kind", "store")
+_COMMON = ("name", "kind", "store", "hosts")
 _WHERE = "secret_rotation_secrets"
 
 Entry = t.Dict[str, t.Any]
@@ -39,10 +39,15 @@ def chosen_secrets(
     kinds: t.Sequence[str] = KINDS,
     only: t.Sequence[str] = (),
     compromised: t.Sequence[str] = (),
+    host: str = "",
 ) -> list[Entry]:
     """The entries to work on, each with its store and its period, and `emergency` for one that others know.
 
-    Where there are compromised ones, the others wait: nobody wants a second change beside an emergency.
+    Where there are compromised ones, the others wait: nobody wants a second change beside an emergency. One that names
+    hosts is led by the first of these, so on all others it is left out; `elsewhere` are the others, and `consumers_at`
+    has the consumers of each.
+
+    :param host: on which host that is; all are kept when it is empty.
 
     :raises InputError: for the first thing that is wrong with any entry, naming it.
     """
@@ -64,6 +69,7 @@ def chosen_secrets(
         if entry["kind"] in kinds
         and (not only or entry["name"] in only)
         and (not compromised or entry["name"] in compromised)
+        and (not host or entry["leads"] in ("", host))
     ]
 
 
@@ -87,7 +93,34 @@ def _entry(number: int, given: t.Any, listed: Listed) -> Entry:
         parse_duration(entry["period"])
     except InputError as exc:
         raise InputError(f"{_WHERE}: period of {name!r}: {exc}") from None
+    _spread(entry, str(name))
     return entry
+
+
+def _spread(entry: Entry, name: str) -> None:
+    """Which host leads, which others there are, and who has which consumers."""
+    hosts, where = entry.pop("hosts", []), f"{_WHERE}: {name!r}"
+    if not isinstance(hosts, (list, tuple)) or not all(isinstance(host, str) and host for host in hosts):
+        raise InputError(f"{where}: hosts is no list of hosts of the inventory, the one that leads first")
+    double = next((host for host in hosts if list(hosts).count(host) > 1), None)
+    if double:
+        raise InputError(f"{where}: the host {double!r} is there twice")
+    entry["leads"], entry["elsewhere"] = (hosts[0] if hosts else ""), list(hosts[1:])
+    entry["consumers_at"] = {host: [] for host in hosts}
+    consumers = entry.get("consumers")
+    if not isinstance(consumers, (list, tuple)) or not all(isinstance(one, t.Mapping) for one in consumers):
+        return  # the module tells what is wrong with it
+    for consumer in consumers:
+        at = consumer.get("hosts") or hosts
+        if not isinstance(at, (list, tuple)):
+            raise InputError(f"{where}: hosts of the consumer {consumer.get('name')!r} is no list")
+        if consumer.get("hosts") and not hosts:
+            raise InputError(f"{where}: the consumer {consumer.get('name')!r} has hosts, and the secret has none")
+        refuse_unknown(f"{where}: the consumer {consumer.get('name')!r} is on the unknown host", at, hosts)
+        for host in at:
+            entry["consumers_at"][host].append({key: consumer[key] for key in consumer if key != "hosts"})
+    if hosts:
+        entry["consumers"] = entry["consumers_at"][hosts[0]]
 
 
 def of_secret(told: t.Mapping[str, t.Any], name: str) -> dict[str, t.Any]:

@@ -92,7 +92,7 @@ class Placed:
 
     def _wanted(self, present: str, fields: Fields) -> str:
         if self.kind == TEXT:
-            return _filled(self.content, fields)
+            return filled(self.content, fields)
         if self.kind == ENV:
             return self._env(present, fields)
         return self._userlist(present, fields)
@@ -100,7 +100,7 @@ class Placed:
     def _env(self, present: str, fields: Fields) -> str:
         lines = present.splitlines()
         for name, template in self.values.items():
-            value = _filled(template, fields)
+            value = filled(template, fields)
             pattern = re.compile(rf"(?P<before>\s*(?:export\s+)?{re.escape(name)}=)(?P<old>.*)")
             found = False
             for number, line in enumerate(lines):
@@ -126,7 +126,7 @@ class Placed:
         return f"{mark}{value}{mark}"
 
     def _userlist(self, present: str, fields: Fields) -> str:
-        user, secret = (_quoted(text) for text in (fields["username"], _filled(self.content, fields)))
+        user, secret = (_quoted(text) for text in (fields["username"], filled(self.content, fields)))
         wanted = f"{user} {secret}"
         lines = present.splitlines()
         mine = [number for number, line in enumerate(lines) if _is_of(line, fields["username"])]
@@ -147,7 +147,8 @@ def _is_of(line: str, user: str) -> bool:
     return line.lstrip().startswith(f"{_quoted(user)} ")
 
 
-def _filled(template: str, fields: Fields) -> str:
+def filled(template: str, fields: Fields) -> str:
+    """A template with what stands for its fields."""
     return _FIELD.sub(lambda match: fields[match.group(1)], template)
 
 

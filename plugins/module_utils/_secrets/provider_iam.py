@@ -16,14 +16,8 @@ import dataclasses
 import datetime
 import typing as t
 
+from .aws_session import AwsSession, AwsSettings, AwsUnusable, BotoCoreError, ClientError, code_of, moment_of, why_not
 from .provider import Key, ProviderError
-
-try:
-    import boto3
-    import botocore.config
-    import botocore.exceptions
-except ImportError:  # told by Iam(), where somebody can read it
-    boto3 = None
 
 _ABSENT = "NoSuchEntity"
 _ACTIVE, _INACTIVE = "Active", "Inactive"
@@ -42,23 +36,6 @@ _CAUSES = {
     "ServiceFailure": "the service has an error of its own",
     "Throttling": "it is asked too often",
 }
-#: Global IAM has its endpoint there.
-_REGION = "us-east-1"
-
-
-@dataclasses.dataclass(frozen=True)
-class IamSettings:
-    """Where IAM is and who asks. Empty texts leave the choice to the SDK."""
-
-    region: str = ""
-    endpoint_url: str = ""
-    access_key: str = ""
-    secret_key: str = dataclasses.field(default="", repr=False)
-    session_token: str = dataclasses.field(default="", repr=False)
-    profile: str = ""
-    ca_cert: str = ""
-    timeout: int = 20
-    attempts: int = 4
 
 
 class Iam:
@@ -66,27 +43,18 @@ class Iam:
 
     id_field, secret_field = "access_key_id", "secret_access_key"
 
-    def __init__(self, settings: IamSettings, user: str) -> None:
-        if boto3 is None:
-            raise ProviderError("boto3 is missing for this Python: install python3-boto3, or boto3 with pip")
+    def __init__(self, settings: AwsSettings, user: str) -> None:
         self.settings = settings
         self.user = user
         try:
-            session = boto3.session.Session(
-                aws_access_key_id=settings.access_key or None,
-                aws_secret_access_key=settings.secret_key or None,
-                aws_session_token=settings.session_token or None,
-                profile_name=settings.profile or None,
-                region_name=settings.region or None,
-            )
-            credentials = session.get_credentials()
+            session = AwsSession(settings)
             #: The key with which we ask. It cannot be the one that is closed and deleted in the end.
-            self.asking: str = credentials.access_key if credentials else ""
-            self._client: t.Any = self._client_of(session, "iam", settings.attempts)
+            self.asking = session.access_key
+            self._client: t.Any = session.client("iam")
             # An answer that is lost must not make the SDK ask for one more key: the caller looks for the lost one.
-            self._making: t.Any = self._client_of(session, "iam", 1)
-        except (botocore.exceptions.BotoCoreError, OSError, ValueError) as exc:
-            raise ProviderError(f"{self.place} cannot be reached with these settings: {exc}") from exc
+            self._making: t.Any = session.client("iam", attempts=1)
+        except AwsUnusable as exc:
+            raise ProviderError(str(exc)) from exc
 
     @property
     def place(self) -> str:
@@ -105,7 +73,7 @@ class Iam:
             Key(
                 entry["AccessKeyId"],
                 entry["Status"] == _ACTIVE,
-                _moment(entry.get("CreateDate")),
+                moment_of(entry.get("CreateDate")),
                 self._used(entry["AccessKeyId"]),
             )
             for entry in found
@@ -116,19 +84,16 @@ class Iam:
         return {self.id_field: made["AccessKeyId"], self.secret_field: made["SecretAccessKey"]}
 
     def refusal(self, value: t.Mapping[str, t.Any]) -> str:
-        session = boto3.session.Session(
-            aws_access_key_id=value[self.id_field],
-            aws_secret_access_key=value[self.secret_field],
-            region_name=self.settings.region or _REGION,
-        )
+        keys = {"access_key": value[self.id_field], "secret_key": value[self.secret_field]}
+        as_that_key = dataclasses.replace(self.settings, **keys, session_token="", profile="")
         try:
-            told = self._client_of(session, "sts", 1).get_caller_identity()
-        except botocore.exceptions.ClientError as exc:
-            code = str(exc.response.get("Error", {}).get("Code", ""))
+            told = AwsSession(as_that_key).client("sts", attempts=1).get_caller_identity()
+        except ClientError as exc:
+            code = code_of(exc)
             if code in _REFUSALS:
                 return _REFUSALS[code]
             raise ProviderError(f"whether the key is let in cannot be seen: STS answers {code}") from None
-        except botocore.exceptions.BotoCoreError as exc:
+        except (BotoCoreError, AwsUnusable) as exc:
             raise ProviderError(f"whether the key is let in cannot be seen: {type(exc).__name__}") from None
         arn = str(told["Arn"])
         return "" if arn.endswith(f"/{self.user}") else f"the key is one of {arn}, not of {self.user}"
@@ -148,29 +113,16 @@ class Iam:
 
     def _used(self, key: str) -> datetime.datetime | None:
         told = self._call("get_access_key_last_used", AccessKeyId=key)
-        return _moment(told.get("AccessKeyLastUsed", {}).get("LastUsedDate"))
-
-    def _client_of(self, session: t.Any, service: str, attempts: int) -> t.Any:
-        return session.client(
-            service,
-            region_name=self.settings.region or _REGION,
-            endpoint_url=self.settings.endpoint_url or None,
-            verify=self.settings.ca_cert or None,
-            config=botocore.config.Config(
-                connect_timeout=self.settings.timeout,
-                read_timeout=self.settings.timeout,
-                retries={"mode": "standard", "total_max_attempts": attempts},
-            ),
-        )
+        return moment_of(told.get("AccessKeyLastUsed", {}).get("LastUsedDate"))
 
     def _call(self, operation: str, client: t.Any = None, **params: t.Any) -> dict[str, t.Any]:
         try:
             answer: dict[str, t.Any] = getattr(client or self._client, operation)(**params)
-        except botocore.exceptions.ClientError as exc:
-            code = str(exc.response.get("Error", {}).get("Code", ""))
+        except ClientError as exc:
+            code = code_of(exc)
             raise _Refused(f"{self.place}: {exc.operation_name} is refused: {_CAUSES.get(code, code)}", code) from None
-        except botocore.exceptions.BotoCoreError as exc:
-            raise ProviderError(f"{self.place} cannot be reached: {type(exc).__name__}") from None
+        except BotoCoreError as exc:
+            raise ProviderError(f"{self.place} cannot be reached: {why_not(exc)}") from None
         return answer
 
 
@@ -178,7 +130,3 @@ class _Refused(ProviderError):
     def __init__(self, message: str, code: str) -> None:
         super().__init__(message)
         self.code = code
-
-
-def _moment(value: t.Any) -> datetime.datetime | None:
-    return value.astimezone(datetime.timezone.utc) if isinstance(value, datetime.datetime) else None

@@ -17,9 +17,10 @@ from .._core.journal import Journal, JournalBusy, JournalError, StepFailed
 from .._core.result import Result
 from .placing import PlacingError
 from .rotate import Run
-from .steps import Rotation
+from .rotation import NotEverywhere, Rotation
+from .steps import steps_of
 from .store import CURRENT, PREVIOUS, StoreError
-from .target import moment_of_set
+from .target import moment_of, moment_of_set
 from .work import Busy, Outcome, Stopped, Work
 
 _NOT_BACK = "the rotation was not taken back"
@@ -36,7 +37,6 @@ def roll_back(work: Work, check: bool, outcome: Outcome) -> Result:
         PlacingError,
         Stopped,
         JournalError,
-        StepFailed,
         OSError,
         *work.target.errors,
     )
@@ -44,6 +44,8 @@ def roll_back(work: Work, check: bool, outcome: Outcome) -> Result:
         return back.foretell_back() if check else back.go_back()
     except (Busy, JournalBusy) as exc:
         return Result("unknown", _NOT_BACK, back.clean(f"busy: {exc}"), of=1)
+    except StepFailed as exc:
+        return back.stopped(exc)
     except expected as exc:
         return Result("failed", _NOT_BACK, back.clean(str(exc)), tuple(back.findings), {}, 0, 1)
     finally:
@@ -66,9 +68,10 @@ class _Back(Run):
                 raise Busy(holder)
             self._refuse_another_strategy(references)
             rotation = self._rotation(references, moment_of_set(journal, self.target))
+            rotation.switched = moment_of(journal, "reload")
             self.rotation = rotation
             self._refuse_ended_elsewhere(rotation, journal.path)
-            steps = rotation.steps()
+            steps = steps_of(rotation)
             if self._is_closed(rotation):
                 raise Stopped(
                     f"the old secret of the rotation {rotation.token} opens nothing any more, so there is no way back:"
@@ -78,6 +81,18 @@ class _Back(Run):
             self.outcome.before = {"current": rotation.token}
             journal.abandon(steps)
             return self._proved_back()
+
+    def stopped(self, exc: StepFailed) -> Result:
+        """Something could not be taken back yet."""
+        cause, reason = exc.__cause__, self.clean(str(exc))
+        self.outcome.stays_open = True
+        if not isinstance(cause, NotEverywhere):
+            return Result("failed", _NOT_BACK, reason, tuple(self.findings), {}, 0, 1)
+        self.outcome.missing_hosts = cause.hosts
+        if self.work.others.seen is None:
+            summary = f"the old secret is in use here; now it is the turn of {', '.join(cause.hosts)}"
+            return Result("ok", summary, "", tuple(self.findings), self._figures(), 1, 1)
+        return Result("unknown", _NOT_BACK, reason, tuple(self.findings), self._figures(), 0, 1)
 
     def _is_closed(self, rotation: Rotation) -> bool:
         """With one role, the old secret can be set again for as long as the store has a label on it."""
@@ -92,6 +107,11 @@ class _Back(Run):
             raise Stopped(
                 f"no rotation of {self.store.place} was left open on this host: there is nothing to go back to."
                 " A rotation that has ended has closed its old secret; force: true makes another new one"
+            )
+        if references.get("emergency"):
+            raise Stopped(
+                f"the rotation {references['token']} was begun because others know the old secret, which is not brought"
+                " back: run the rotation again, which ends it"
             )
         return references
 

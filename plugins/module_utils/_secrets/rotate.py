@@ -19,14 +19,16 @@ from .._core.suggest import InputError
 from . import store as stores
 from .ages import age_of
 from .consumers import ConsumerFailed
+from .foretell import foretell
+from .left import Left, close
 from .placing import PlacingError
-from .steps import NAMES, Rotation, StaysOpen, StillInUse
-from .store import CURRENT, PENDING, Secret, StoreError, Version
-from .target import moment_of_set
+from .rotation import NotEverywhere, Overlapping, Rotation, StaysOpen, StillInUse
+from .steps import steps_of
+from .store import CURRENT, Secret, StoreError
+from .target import moment_of, moment_of_set
 from .work import Busy, Outcome, Stopped, Work
 
 _MASK = "********"
-#: Every second word would have it in it.
 _TOO_SHORT_TO_HIDE = 3
 
 
@@ -46,7 +48,7 @@ def rotate(work: Work, check: bool, outcome: Outcome) -> Result:
         *work.target.errors,
     )
     try:
-        return run.foretell() if check else run.go()
+        return foretell(run) if check else run.go()
     except (Busy, JournalBusy) as exc:
         return Result("unknown", "nothing was rotated", run.clean(f"busy: {exc}"), of=1)
     except StaysOpen as exc:
@@ -75,38 +77,59 @@ class Run:
     # -- what is there -------------------------------------------------------------------------------------------
 
     def go(self) -> Result:
-        journal = Journal(self.work.state_dir, self.work.subject)
-        with journal:
+        with Journal(self.work.state_dir, self.work.subject) as journal:
             holder = self.target.busy()
             if holder:
                 raise Busy(holder)
-            self._take_up(journal)
+            begun = journal.references or {}
+            how = self._take_up(journal)
+            if how == "undone" and self.work.others.seen is not None:
+                # The end of what this very play has begun: that it is due still is for the next one.
+                told = tuple(self.findings)
+                return Result("findings", "the rotation was taken back", "", told, self._figures(), 1, 1)
             if self.rotation:
-                return self._done("a rotation that was killed was brought to its end: ")
-            current = self._current()
+                done = self._done("a rotation that was killed was brought to its end: ")
+                if not self._leaked_since(begun):
+                    return done
+                self._lay_aside()
+            current = self.current()
             if current is None:
-                return self._first()
-            token = self._left_pending(current)
-            age, due = self._age(current.version)
+                return self.first()
+            left = Left(self.work, lambda secret: self._hidden.update(self.target.hidden(secret)))
+            token = self._left_pending(left, current)
+            if not token:
+                self._close_left_open(left, current)
+            age, due = self.age(current.version)
             if not (due or token or self.work.need.force):
                 self._shut_out_others(current)
-                return self._not_due(current, age)
+                return self.not_due(current, age)
             self._begin(journal, current, token)
             return self._done("")
 
-    def _take_up(self, journal: Journal) -> None:
-        """Bring a rotation that was killed to its end, forwards or backwards."""
+    def _leaked_since(self, begun: t.Mapping[str, t.Any]) -> bool:
+        """A rotation that began before anybody knew of a leak has not replaced what leaked."""
+        return self.work.need.force and self.work.is_emergency and not begun.get("emergency", False)
+
+    def _take_up(self, journal: Journal) -> str:
+        """Bring a rotation that was killed to its end: "done", "undone", or "" without any."""
         references = journal.references
         if references is None:
-            return
+            return ""
         self._refuse_another_strategy(references)
         rotation = self._rotation(references, moment_of_set(journal, self.target))
+        rotation.switched = moment_of(journal, "reload")
         self._refuse_ended_elsewhere(rotation, journal.path)
         self.rotation = rotation
         self.outcome.changed = True
-        if journal.resume(rotation.steps()) == "undone":
+        how = journal.resume(steps_of(rotation))
+        if how == "undone":
             self._tell_undone(rotation, "a rotation that was killed while it was taken back is taken back now")
-            self.rotation = None
+            self._lay_aside()
+        return how
+
+    def _lay_aside(self) -> None:
+        self._hidden |= self.rotation.hidden if self.rotation else set()
+        self.rotation = None
 
     def _refuse_another_strategy(self, references: t.Mapping[str, t.Any]) -> None:
         if references["strategy"] != self.target.strategy:
@@ -116,19 +139,13 @@ class Run:
             )
 
     def _refuse_ended_elsewhere(self, rotation: Rotation, path: str) -> None:
-        """Another host may have gone on with it, and rotated again since: nothing of then may come back."""
-        current = self.store.read(CURRENT)
-        if current is None or current.version in (rotation.token, rotation.old_version):
-            return
-        # A store that was written and not labelled yet knows the version by its value only.
-        made, old = self.store.read_version(rotation.token), rotation.old()
-        if not any(secret and dict(secret.value) == dict(current.value) for secret in (made, old)):
+        if rotation.is_ended_elsewhere():
             raise Stopped(
                 f"the unfinished rotation {rotation.token} of this host was ended elsewhere, and {self.store.place} has"
                 f" another current version since: remove {path}"
             )
 
-    def _current(self) -> Secret | None:
+    def current(self) -> Secret | None:
         current = self.store.read(CURRENT)
         if current:
             self._hidden |= self.target.hidden(current)
@@ -137,7 +154,7 @@ class Run:
                     raise Stopped(f"the current version of {self.store.place} has no {name}")
         return current
 
-    def _first(self) -> Result:
+    def first(self) -> Result:
         """Store the password that is in use, once it has been seen that it is."""
         present = self.work.need.present
         if present is None:
@@ -163,36 +180,30 @@ class Run:
         summary = f"the password of {user} that is in use is stored; it is rotated when it is due"
         return Result("ok", summary, looked=1, of=1, figures=self._figures())
 
-    def _left_pending(self, current: Secret) -> str:
-        """The token of a rotation that somebody else left half-way, to go on with; what is of no use is withdrawn."""
-        pending = stores.labelled(self.store.versions(), PENDING)
-        if pending is None or pending.id == current.version:
-            return ""
-        secret = self.store.read_version(pending.id)
-        if secret:
-            self._hidden |= self.target.hidden(secret)
-        if secret and not (self.target.fits(secret) and self._fits_strategy(secret, current)):
-            raise Stopped(
-                f"version {pending.id} of {self.store.place} is pending, and one of {secret.username!r}, which this"
-                " rotation would not give the new password: finish it with the settings with which it was begun"
-            )
-        if secret and self.target.opens(secret):
-            self._tell_left(pending, "it opens the database already, so the rotation goes on with it")
-            return pending.id
-        why = "it has no value" if secret is None else "it opens nothing"
-        self.store.withdraw(pending.id)
+    def _left_pending(self, left: Left, current: Secret) -> str:
+        """The token of a rotation that somebody else left half-way, to go on with."""
+        token = left.pending(current)
+        self.outcome.changed |= left.withdrawn
+        if left.told:
+            self.findings.append(Finding("secret-left-pending", "low", self.store.place, left.told))
+        return token
+
+    def _close_left_open(self, left: Left, current: Secret) -> None:
+        """Close an old secret that is open beside the current one, and of whose rotation this host has no journal."""
+        old = left.open(current)
+        if old is None:
+            return
+        values = (current.version, old.version, current.username, old.username)
+        references = dict(zip(("token", "old_version", "user", "old_user"), values))
+        self.rotation = self._rotation(references, self.target.moment())
+        self.rotation.switched = left.switched(current)
         self.outcome.changed = True
-        self._tell_left(pending, f"{why}, so it was withdrawn")
-        return ""
+        close(self.rotation)
+        self._lay_aside()
+        told = f"version {old.version} of {old.username} still opened without a rotation of this host: it is closed"
+        self.findings.append(Finding("secret-left-open", "medium", self.store.place, told))
 
-    def _fits_strategy(self, pending: Secret, current: Secret) -> bool:
-        return (pending.username != current.username) == self.target.overlaps
-
-    def _tell_left(self, pending: Version, what: str) -> None:
-        message = f"version {pending.id} was pending without a rotation of this host: {what}"
-        self.findings.append(Finding("secret-left-pending", "low", self.store.place, message))
-
-    def _age(self, version: str) -> tuple[float | None, bool]:
+    def age(self, version: str) -> tuple[float | None, bool]:
         """Seconds since the version was made, and whether it is due. One without a date is due."""
         current = next((found for found in self.store.versions() if found.id == version), None)
         age = age_of(current, utc_now())
@@ -217,12 +228,14 @@ class Run:
             "token": token or stores.new_token(),
             "old_version": current.version,
             "strategy": self.target.strategy,
+            "emergency": self.work.is_emergency,
             **who,
         }
         self.rotation = self._rotation(references, self.target.moment())
+        self.rotation.adopted = bool(token)
         self.outcome.before = {"current": f"{current.version} ({current.username})"}
         self.outcome.changed = True
-        journal.run(self.rotation.steps(), references)
+        journal.run(steps_of(self.rotation), references)
 
     def _nothing_opens(self, current: Secret) -> None:
         previous = self.store.read(stores.PREVIOUS)
@@ -249,6 +262,7 @@ class Run:
             old_user=references["old_user"],
             set_at=set_at,
             gates=work.gates,
+            others=work.others,
         )
 
     # -- what came of it -----------------------------------------------------------------------------------------
@@ -265,6 +279,8 @@ class Run:
         outcome.rotated = True
         outcome.version, outcome.old_version, outcome.written = rotation.token, rotation.old_version, rotation.written
         outcome.after = {"current": f"{rotation.token} ({new.username})"}
+        # In an emergency nobody has waited for them.
+        outcome.missing_hosts = rotation.others.missing(rotation.token)
         owned = sum(self.target.owned().values())
         if owned:
             message = f"{owned} objects belong to a login role instead of the owner role"
@@ -275,6 +291,8 @@ class Run:
             f"{how}{new.username} has a new password, proved by {int(rotation.figures.get('tested_logins', 1))} logins"
         )
         summary = f"{text}; the old one opens nothing any more"
+        if rotation.figures.get("failed_logins") is None:
+            summary += "; nobody looked for refused logins"
         verdict = "findings" if self.findings else "ok"
         return Result(verdict, self.clean(summary), "", tuple(self.findings), self._figures(), 1, 1)
 
@@ -300,9 +318,19 @@ class Run:
         rotation = t.cast(Rotation, self.rotation)
         self.outcome.rotated = True
         self.outcome.version, self.outcome.old_version = rotation.token, rotation.old_version
-        self.outcome.written = rotation.written
+        self.outcome.written, self.outcome.stays_open = rotation.written, True
         reason = self.clean(str(exc))
         summary = "the new secret is in use; the old one stays open until nobody uses it, which the next run looks at"
+        if isinstance(exc, Overlapping):
+            wait = {"wait_seconds": max(0, int((exc.until - utc_now()).total_seconds()))}
+            summary = f"the new secret is in use; {reason}, and a later run closes the old one"
+            verdict = "findings" if self.findings else "ok"
+            return Result(verdict, summary, "", tuple(self.findings), {**self._figures(), **wait}, 1, 1)
+        if isinstance(exc, NotEverywhere):
+            self.outcome.missing_hosts = exc.hosts
+            if rotation.others.seen is None:
+                summary = f"the new secret is in use here; now it is the turn of {', '.join(exc.hosts)}"
+                return Result("ok", summary, "", tuple(self.findings), self._figures(), 1, 1)
         if not isinstance(exc, StillInUse):
             return Result("unknown", summary, reason, tuple(self.findings), self._figures(), 0, 1)
         finding = Finding(
@@ -314,6 +342,9 @@ class Run:
     def failed(self, exc: StepFailed) -> Result:
         rotation = t.cast(Rotation, self.rotation)
         reason = str(exc)
+        self.outcome.stays_open = not exc.undone
+        if isinstance(exc.__cause__, NotEverywhere):
+            self.outcome.missing_hosts = exc.__cause__.hosts
         if exc.undone:
             self._tell_undone(rotation, "")
             reason += self._old_state(rotation)
@@ -333,17 +364,23 @@ class Run:
     def _tell_undone(self, rotation: Rotation, what: str) -> None:
         if what:
             self.findings.append(Finding("secret-taken-back", "medium", self.store.place, what))
-        for problem in rotation.problems:
+        for problem in dict.fromkeys(rotation.problems):
             message = self.clean(f"after all was taken back: {problem}")
             self.findings.append(
                 Finding("secret-consumer-unproved", "high", self.store.place, message, action="look at that consumer")
             )
 
-    def _not_due(self, current: Secret, age: float | None) -> Result:
+    def not_due(self, current: Secret, age: float | None) -> Result:
         self.outcome.version = current.version
         told = format_duration(age or 0)
         share = int(100 * (age or 0) / self.work.need.period)
         summary = f"not due: {told} old, {share} % of {format_duration(self.work.need.period)}"
+        others = self.work.others
+        missing = others.missing(current.version) if others.seen is not None else []
+        if missing:
+            self.outcome.missing_hosts = missing
+            reason = f"the current secret has not been seen in use on {', '.join(missing)}"
+            return Result("unknown", summary, reason, tuple(self.findings), self._figures(), 0, 1)
         verdict = "findings" if self.findings else "ok"
         return Result(verdict, summary, "", tuple(self.findings), self._figures(), 1, 1)
 
@@ -355,41 +392,9 @@ class Run:
         return figures
 
     def clean(self, text: str) -> str:
-        for value in self._hidden | (self.rotation.hidden if self.rotation else set()):
+        hidden = self._hidden | (self.rotation.hidden if self.rotation else set())
+        # The longest first: one may be a part of another one.
+        for value in sorted(hidden, key=len, reverse=True):
             if len(value) > _TOO_SHORT_TO_HIDE:
                 text = text.replace(value, _MASK)
         return " ".join(text.split())
-
-    # -- check mode ----------------------------------------------------------------------------------------------
-
-    def foretell(self) -> Result:
-        left = Journal(self.work.state_dir, self.work.subject).peek()
-        current = self._current()
-        figures = {"duration_seconds": 0.0}
-        if left:
-            return self._would(f"take up the rotation {left['token']}", current, figures)
-        if current is None:
-            if self.work.need.present is None:
-                self._first()
-            return self._would("store the password that is in use", None, figures)
-        pending = stores.labelled(self.store.versions(), PENDING)
-        age, due = self._age(current.version)
-        if pending is not None and pending.id != current.version:
-            return self._would(f"examine version {pending.id}, which is pending, and rotate", current, figures)
-        if not (due or self.work.need.force):
-            return self._not_due(current, age)
-        return self._would("rotate", current, figures)
-
-    def _would(self, what: str, current: Secret | None, figures: dict[str, float]) -> Result:
-        outcome = self.outcome
-        outcome.changed = True
-        outcome.planned = list(NAMES) if current else ["store"]
-        if current:
-            fields = self.target.fields(current)
-            for placed in self.work.files:
-                placed.check(fields)
-                placed.is_right(fields)
-            outcome.written = [placed.path for placed in self.work.files]
-            outcome.before = {"current": f"{current.version} ({current.username})"}
-        outcome.after = {"current": "a new version"}
-        return Result("ok", f"would {what}", looked=1, of=1, figures=figures)

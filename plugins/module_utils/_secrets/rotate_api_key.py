@@ -17,19 +17,20 @@ from .._core.journal import Journal, JournalBusy, JournalError, StepFailed
 from .._core.result import Finding, Result
 from . import store as stores
 from .ages import age_of
-from .api_key_steps import NAMES, ApiKeys, KeyRotation, Waiting
+from .api_key import ApiKeys, KeyRotation, Waiting
+from .api_key_steps import NAMES, steps_of
 from .api_key_work import ApiKeyOutcome, ApiKeyWork
 from .consumers import ConsumerFailed
 from .placing import PlacingError
 from .provider import Key, ProviderError, find
-from .steps import Policy, Rotation
+from .rotation import NotEverywhere, Policy, Rotation
 from .store import CURRENT, PENDING, PREVIOUS, Secret, StoreError
-from .target import moment_of
+from .target import attempted, moment_of
 from .work import Busy, Stopped
 
 _MASK = "********"
 _Led = t.TypeVar("_Led")
-_EXPECTED = (StoreError, ProviderError, PlacingError, ConsumerFailed, Stopped, JournalError, StepFailed, OSError)
+_EXPECTED = (StoreError, ProviderError, PlacingError, ConsumerFailed, Stopped, JournalError, OSError)
 #: Who has not been seen to move for so many times the time that is waited anyway is a finding.
 _LATE = 2
 
@@ -45,6 +46,8 @@ def rotate_api_key(work: ApiKeyWork, check: bool, outcome: ApiKeyOutcome, rollba
         return Result("unknown", "no key was rotated", run.clean(f"busy: {exc}"), of=1)
     except Waiting as exc:
         return run.waiting(exc)
+    except StepFailed as exc:
+        return run.stopped(exc)
     except _EXPECTED as exc:
         return Result("failed", "the key was not rotated", run.clean(str(exc)), tuple(run.findings), {}, 0, 1)
 
@@ -95,7 +98,7 @@ class _Run:
             )
         self.keys = keys
         self._begun_in_emergency = references["emergency"]
-        how = self._leading(lambda: journal.resume(keys.steps()))
+        how = self._leading(lambda: journal.resume(steps_of(keys)))
         if how == "undone":
             message = "a rotation that was killed while it was taken back is taken back now"
             self.findings.append(Finding("secret-taken-back", "medium", self.store.place, message))
@@ -107,7 +110,7 @@ class _Run:
         keys = self._rotation(references, None)
         self.keys = keys
         self.outcome.before = f"key: {keys.old_id}\n"
-        self._leading(lambda: journal.run(keys.steps(), references))
+        self._leading(lambda: journal.run(steps_of(keys), references))
 
     def _leading(self, go: t.Callable[[], _Led]) -> _Led:
         """Make the steps; whether they changed anything is seen in what there is before and after them."""
@@ -249,6 +252,8 @@ class _Run:
             user="",
             old_user="",
             set_at="",
+            others=work.others,
+            switched=moment_of(journal, "reload") if journal else None,
         )
         return KeyRotation(
             rotation=rotation,
@@ -257,8 +262,9 @@ class _Run:
             known=tuple(references["known"]),
             now=work.now,
             emergency=references["emergency"] or work.emergency,
-            switched=moment_of(journal, "reload") if journal else None,
+            switched=rotation.switched,
             closed=moment_of(journal, "disable") if journal else None,
+            given_out=attempted(journal, "finish") if journal else False,
         )
 
     # -- backwards -----------------------------------------------------------------------------------------------
@@ -276,7 +282,7 @@ class _Run:
             old = keys.find(keys.old_id)
             if old is None:
                 raise Stopped(f"the old key {keys.old_id} is deleted: there is no way back. Run the rotation again")
-            self._leading(lambda: journal.abandon(keys.steps()))
+            self._leading(lambda: journal.abandon(steps_of(keys)))
             wrong = self.provider.refusal(t.cast(Secret, keys.rotation.old()).value)
             if wrong:
                 raise Stopped(f"all was taken back, but THE OLD KEY {old.id} IS NOT LET IN: {wrong}")
@@ -320,6 +326,7 @@ class _Run:
         )
         if wrong:
             raise Stopped(f"the new key {self.outcome.key} does not open anything after the rotation: {wrong}")
+        self.outcome.missing_hosts = self.work.others.missing(keys.rotation.token)
         summary = f"{how}{self.outcome.key} took the place of {self.outcome.old_key}, which is deleted"
         verdict = "findings" if self.findings else "ok"
         return Result(verdict, self.clean(summary), "", tuple(self.findings), self._figures(), 1, 1)
@@ -329,13 +336,15 @@ class _Run:
         keys = t.cast(KeyRotation, self.keys)
         self._tell_keys(keys)
         outcome, message = self.outcome, self.clean(str(exc))
-        outcome.rotated, outcome.waits_for = True, exc.why
+        outcome.rotated, outcome.waits_for, outcome.stays_open = True, exc.why, True
         outcome.next_at = write_time(exc.until) if exc.until else ""
         summary = f"{outcome.key} is in the place of {outcome.old_key}; {message}"
         figures = self._figures()
         if exc.until:
             figures["wait_seconds"] = int((exc.until - self.work.now()).total_seconds())
-        if exc.why == "unseen":
+        others = self.work.others
+        outcome.missing_hosts = others.missing(outcome.version) if exc.why == "hosts" else []
+        if exc.why == "unseen" or (exc.why == "hosts" and others.seen is not None):
             return Result("unknown", summary, message, tuple(self.findings), figures, 0, 1)
         late = (self.work.now() - (keys.switched or self.work.now())).total_seconds()
         if exc.why in ("use", "disable") and late > _LATE * self.work.waits.quiet:
@@ -347,6 +356,18 @@ class _Run:
         verdict = "findings" if self.findings else "ok"
         return Result(verdict, summary, "", tuple(self.findings), figures, 1, 1)
 
+    def stopped(self, exc: StepFailed) -> Result:
+        cause, reason = exc.__cause__, self.clean(str(exc))
+        self.outcome.stays_open = not exc.undone
+        if isinstance(cause, stores.PendingElsewhere) and exc.undone:
+            return Result("unknown", "no key was rotated", self.clean(f"busy: {cause}"), of=1)
+        if isinstance(cause, NotEverywhere):
+            self.outcome.missing_hosts = cause.hosts
+            if self.work.others.seen is None:
+                summary = f"the old key is in use here; now it is the turn of {', '.join(cause.hosts)}"
+                return Result("ok", summary, "", tuple(self.findings), self._figures(), 1, 1)
+        return Result("failed", "the key was not rotated", reason, tuple(self.findings), {}, 0, 1)
+
     def _tell_keys(self, keys: KeyRotation) -> None:
         outcome = self.outcome
         outcome.key, outcome.old_key, outcome.version = keys.new_id, keys.old_id, keys.rotation.token
@@ -356,6 +377,12 @@ class _Run:
         self.outcome.key, self.outcome.version = self._id(current), current.version
         share = int(100 * (age or 0) / self.work.period)
         told = f"not due: {format_duration(age or 0)} old, {share} % of {format_duration(self.work.period)}"
+        others = self.work.others
+        missing = others.missing(current.version) if others.seen is not None else []
+        if missing:
+            self.outcome.missing_hosts = missing
+            reason = f"the current key has not been seen in use on {', '.join(missing)}"
+            return Result("unknown", told, reason, tuple(self.findings), self._figures(), 0, 1)
         verdict = "findings" if self.findings else "ok"
         return Result(verdict, told, "", tuple(self.findings), self._figures(), 1, 1)
 

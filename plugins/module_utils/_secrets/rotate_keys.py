@@ -11,135 +11,36 @@ consumers. The store's current version says everything that the next run, on wha
 
 from __future__ import annotations
 
-import dataclasses
 import datetime
 import time
 import typing as t
 
 from .._core.clock import parse_time, utc_now, write_time
 from .._core.durations import format_duration
-from .._core.health import Health
 from .._core.journal import Journal, JournalBusy, JournalError, Step, StepFailed
 from .._core.result import Finding, Result
 from . import keys
 from . import store as stores
 from .ages import STUCK_SECONDS, age_of
-from .consumers import Consumer
-from .keys import NOTES, REPLACE, Lives, Move
+from .consumers import ConsumerFailed
+from .key_work import Bring, KeyOutcome, Keys, KeyWork
+from .keys import NOTES, REPLACE, Move
 from .placing import PlacingError
-from .steps import Create, Finish, Policy, Reload, Rotation
-from .store import CURRENT, PENDING, PREVIOUS, Secret, Store, StoreError
+from .rotation import Policy, Rotation
+from .steps import Create, Finish, Reload
+from .store import CURRENT, PENDING, PREVIOUS, Secret, StoreError
 from .work import Busy, Stopped
 
 _MASK = "********"
 _MOST_MOVES = 8
 
 
-@dataclasses.dataclass(frozen=True)
-class KeyWork:
-    """Everything that a rotation of keys needs.
-
-    :param present: a shared secret that is in use, for a store that has none yet.
-    """
-
-    store: Store
-    algorithm: str
-    lives: Lives
-    period: int
-    from_percent: int
-    force: bool
-    emergency: bool
-    consumers: tuple[Consumer, ...]
-    health: Health
-    state_dir: str
-    present: str = dataclasses.field(default="", repr=False)
-    now: t.Callable[[], datetime.datetime] = utc_now
-
-
-@dataclasses.dataclass
-class KeyOutcome:
-    """What the module returns beside the result."""
-
-    changed: bool = False
-    moves: list[str] = dataclasses.field(default_factory=list)
-    next_move: str = ""
-    next_at: str = ""
-    version: str = ""
-    keys: list[dict[str, t.Any]] = dataclasses.field(default_factory=list)
-    written: list[str] = dataclasses.field(default_factory=list)
-    before: str = ""
-    after: str = ""
-
-    def beside(self) -> dict[str, t.Any]:
-        return {
-            "moves": self.moves,
-            "next_move": self.next_move,
-            "next_at": self.next_at,
-            "version": self.version,
-            "keys": self.keys,
-            "written": self.written,
-            "diff": {"before": self.before, "after": self.after},
-        }
-
-
-class Keys:
-    """What the steps of a rotation ask of the keys, in the place of a server."""
-
-    errors: tuple[type[Exception], ...] = ()
-    strategy = "keys"
-    overlaps = True
-
-    def __init__(self, work: KeyWork, move: str, brought: str = "") -> None:
-        """:param brought: the version that this run has seen the consumers take up already."""
-        self.name = work.store.place
-        self.brought = brought
-        self._now = work.now
-        self._move = move
-
-    def moment(self) -> str:
-        return write_time(self._now())
-
-    def new_value(self, current: stores.Value, _user: str, _password: str) -> dict[str, t.Any]:
-        return keys.moved(self._move, current, self._now())
-
-    def fields(self, secret: Secret) -> dict[str, str]:
-        return keys.fields(secret.value)
-
-    def hidden(self, secret: Secret) -> set[str]:
-        """Each private key, as it is and line by line."""
-        private = [str(key.get("private") or "") for key in secret.value.get("keys") or ()]
-        return {line for text in private for line in (text, *text.splitlines())}
-
-    def watch_failures(self) -> None:
-        """Nobody sees who was refused with a token."""
-
-    def new_uses(self, _user: str, _after: str, _application: str) -> list[str]:
-        return []
-
-
-class Bring(Reload):
-    """See that the consumers have what is current, before it is noted that they do."""
-
-    name = "bring"
-
-    def is_done(self) -> bool:
-        brought = getattr(self.rotation.target, "brought", "")
-        return brought == self.rotation.old_version or super().is_done()
-
-    def _secret(self) -> Secret:
-        old = self.rotation.old()
-        if old is None:
-            raise StoreError(f"{self.rotation.store.place} has no version {self.rotation.old_version} any more")
-        return old
-
-    def undo(self) -> None:
-        """Nothing: they have what they should have."""
-
-
-def rotate_keys(work: KeyWork, check: bool, outcome: KeyOutcome) -> Result:
-    """Make the moves whose time has come; take up first what a killed run has left."""
+def rotate_keys(work: KeyWork, check: bool, outcome: KeyOutcome, rollback: bool = False) -> Result:
+    """Make the moves whose time has come; take up first what a killed run has left, or take the rotation back."""
     run = _Run(work, outcome)
     try:
+        if rollback:
+            return run.foretell_back() if check else run.go_back()
         return run.foretell() if check else run.go()
     except (Busy, JournalBusy, stores.PendingElsewhere) as exc:
         return Result("unknown", "no key was moved", run.clean(f"busy: {exc}"), of=1)
@@ -159,22 +60,88 @@ class _Run:
         self._brought = ""
 
     def go(self) -> Result:
-        with Journal(self.work.state_dir, f"keys {self.store.place}") as journal:
+        with Journal(self.work.state_dir, self._subject) as journal:
             self._take_up(journal)
             if self.store.read(CURRENT) is None:
                 self._first()
             self._tidy()
-            for _time in range(_MOST_MOVES):
-                current = self._current()
-                move = self._next(current)
-                if move is None or not move.is_due(self.work.now()):
-                    return self._told(current, move)
-                self._make(journal, move.kind, current)
+            return self._go_on(journal)
+
+    def _go_on(self, journal: Journal, notes_only: bool = False) -> Result:
+        for _time in range(_MOST_MOVES):
+            current = self._current()
+            move = self._next(current)
+            if move is None or not move.is_due(self.work.now()) or (notes_only and move.kind not in NOTES):
+                return self._told(current, move)
+            if move.kind in NOTES and self.work.others.missing(current.version):
+                # A wait is counted from the moment at which all hosts have it.
+                self._bring_here(current)
+                return self._told(current, move)
+            self._make(journal, move.kind, current)
         raise Stopped(f"after {_MOST_MOVES} moves there is still one to make")
+
+    def _bring_here(self, current: Secret) -> None:
+        rotation = self._rotation({"move": "", "token": "", "old_version": current.version})
+        step = Bring(rotation)
+        try:
+            if not step.is_done():
+                self.outcome.changed = True
+                step.do()
+        except (ConsumerFailed, RuntimeError) as exc:
+            raise Stopped(f"the current keys are not in use here: {exc}") from None
+        finally:
+            self._keep(rotation)
+
+    @property
+    def _subject(self) -> str:
+        return f"keys {self.store.place}"
+
+    def go_back(self) -> Result:
+        """Have the old key sign again; the new one is accepted until no token of it can be valid any more."""
+        with Journal(self.work.state_dir, self._subject) as journal:
+            taken_back = self._take_back_move(journal)
+            self._tidy()
+            current = self._current()
+            move = keys.way_back(current.value)
+            if move:
+                self._make(journal, move, current)
+            elif not taken_back and self.work.others.seen is None:
+                self._refuse_to_go_back()
+            return self._go_on(journal, notes_only=True)
+
+    def _take_back_move(self, journal: Journal) -> str:
+        """A move that a killed run has left half-way is taken back first, whatever it was."""
+        references = journal.references
+        if references is None:
+            return ""
+        kind = str(references["move"])
+        if kind == REPLACE:
+            raise Stopped("an emergency is not taken back: whoever knows the old key would be let in again")
+        rotation = self._rotation(references)
+        self.outcome.changed = True
+        journal.abandon(self._steps(kind, rotation))
+        self._keep(rotation)
+        return kind
+
+    def _refuse_to_go_back(self) -> t.NoReturn:
+        raise Stopped(
+            f"{self.store.place} has one key only, or its rotation is taken back already: there is nothing to go back"
+            " to. A rotation that has ended has removed its old key; force: true makes another new one"
+        )
+
+    def foretell_back(self) -> Result:
+        left = Journal(self.work.state_dir, self._subject).peek()
+        current = self._current()
+        move = keys.way_back(current.value) or (left and "take back")
+        if not move:
+            self._refuse_to_go_back()
+        self.outcome.changed, self.outcome.moves = True, [str(move)]
+        self.outcome.before, self.outcome.after = _lines(current.value), f"after: {move}\n"
+        return Result("ok", "would take the rotation back", looked=1, of=1)
 
     def foretell(self) -> Result:
         """What the first of the moves would be; those after it depend on when it is done."""
-        left = Journal(self.work.state_dir, f"keys {self.store.place}").peek()
+        left = Journal(self.work.state_dir, self._subject).peek()
         if self.store.read(CURRENT) is None:
             self.outcome.changed = True
             self.outcome.moves = ["first"]
@@ -251,8 +218,7 @@ class _Run:
     def _is_due(self, value: stores.Value, now: datetime.datetime) -> bool:
         if self.work.force and keys.PUBLISH not in self.outcome.moves and keys.REMOVE not in self.outcome.moves:
             return True
-        signing = next(key for key in value["keys"] if key["kid"] == value["signing"])
-        since = signing["signs_since"]
+        since = keys.signs_since(value)
         age = (now - parse_time(since)).total_seconds() if since else 0
         return age >= self.work.period * self.work.from_percent / 100
 
@@ -308,9 +274,10 @@ class _Run:
         outcome.version = current.version
         outcome.after = _lines(value)
         outcome.before = outcome.before or outcome.after
-        public = ("kid", "made", "published", "signs_since")
+        public = ("kid", "made", "published", "signs_since", "withdrawn")
         outcome.keys = [
-            {**{name: key[name] for name in public}, "signs": key["kid"] == value["signing"]} for key in value["keys"]
+            {**{name: key.get(name, "") for name in public}, "signs": key["kid"] == value["signing"]}
+            for key in value["keys"]
         ]
         count = len(value["keys"])
         summary = f"{count} key{'s' if count > 1 else ''}, {value['signing']} signs"
@@ -321,6 +288,11 @@ class _Run:
             outcome.next_move, outcome.next_at = move.kind, write_time(move.at)
             figures["wait_seconds"] = int((move.at - self.work.now()).total_seconds())
             summary += f"; next: {move.kind} at {outcome.next_at}"
+        others = self.work.others
+        outcome.missing_hosts = others.missing(current.version)
+        if outcome.missing_hosts and others.seen is not None and not outcome.moves:
+            reason = f"the current keys have not been seen in use on {', '.join(outcome.missing_hosts)}"
+            return Result("unknown", summary, reason, tuple(self.findings), figures, 0, 1)
         verdict = "findings" if self.findings else "ok"
         return Result(verdict, summary, "", tuple(self.findings), figures, 1, 1)
 

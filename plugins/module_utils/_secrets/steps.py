@@ -12,149 +12,25 @@ consumers.
 
 from __future__ import annotations
 
-import dataclasses
+import datetime
 import time
-import typing as t
 
-from .._core.health import Health
-from .._core.journal import JournalError, Step
+from .._core.clock import utc_now
+from .._core.journal import Step
 from . import store as stores
 from .consumers import Consumer, ConsumerFailed
-from .gates import Gate
-from .store import CURRENT, PENDING, PREVIOUS, Secret, Store, StoreError
-from .target import Target
+from .placing import Fields
+from .rotation import Overlapping, Rotation, StillInUse, Unseen
+from .store import CURRENT, PENDING, PREVIOUS, Secret, StoreError
 
 NAMES = ("create", "set", "test", "finish", "reload", "observe", "retire")
 
 _PAUSE = 0.5
 _RENEW_EVERY = 3
-_SHOWN = 5
 
 
-class StaysOpen(JournalError):
-    """The rotation goes on with the next run.
-
-    It is a JournalError so that the journal neither undoes what is right nor calls it done.
-    """
-
-
-class Unseen(StaysOpen):
-    """It could not be seen who uses the old secret."""
-
-
-class StillInUse(StaysOpen):
-    """The old secret is still used."""
-
-    def __init__(self, uses: t.Sequence[str]) -> None:
-        more = f"; and {len(uses) - _SHOWN} more" if len(uses) > _SHOWN else ""
-        super().__init__(f"the old secret is still used: {'; '.join(uses[:_SHOWN])}{more}")
-        self.uses = list(uses)
-
-
-@dataclasses.dataclass(frozen=True)
-class Policy:
-    """How a rotation goes about it; times in seconds.
-
-    :param observe_for: how long the application is watched before the old secret is closed.
-    :param observe_timeout: how long the old secret may still be used before the rotation is left open.
-    :param old_sessions: what becomes of sessions that the old secret let in: "wait" for their end, "keep" them, or
-        "end" them. Where both secrets are good at the same time, "keep" is no choice: closing the old one needs them
-        gone.
-    :param failed_logins_allowed: how many logins of the new secret's role may be refused while it is watched.
-    """
-
-    password_length: int = 40
-    observe_for: float = 10
-    observe_timeout: float = 300
-    old_sessions: str = "wait"
-    failed_logins_allowed: int = 5
-
-
-@dataclasses.dataclass
-class Rotation:
-    """One rotation: what it works on, and what it measured."""
-
-    store: Store
-    target: Target
-    consumers: tuple[Consumer, ...]
-    health: Health
-    policy: Policy
-    token: str
-    old_version: str
-    user: str
-    old_user: str
-    #: The moment of the server's clock at which the new secret was set, or a later one where that is not known.
-    set_at: str
-    gates: tuple[Gate, ...] = ()
-    set_clock: float = 0.0
-    figures: dict[str, float] = dataclasses.field(default_factory=dict)
-    written: list[str] = dataclasses.field(default_factory=list)
-    ended_sessions: int = 0
-    #: What was left undone while all was taken back.
-    problems: list[str] = dataclasses.field(default_factory=list)
-    #: What must not be in anything that is told, should anybody quote it.
-    hidden: set[str] = dataclasses.field(default_factory=set, repr=False)
-    _watched: bool = False
-    _known: dict[str, Secret] = dataclasses.field(default_factory=dict, repr=False)
-
-    def new(self) -> Secret:
-        secret = self._read(self.token)
-        if secret is None:
-            raise StoreError(f"{self.store.place} has no version {self.token}")
-        return secret
-
-    def old(self) -> Secret | None:
-        return self._read(self.old_version)
-
-    def _read(self, version: str) -> Secret | None:
-        """A version has one value for all times, so it is read once."""
-        secret = self._known.get(version) or self.store.read_version(version)
-        if secret:
-            self._known[version] = secret
-            self.hidden |= self.target.hidden(secret)
-        return secret
-
-    def uses(self) -> list[str]:
-        return self.target.old_uses(self.old_user, self.user, self.set_at)
-
-    def watch(self) -> None:
-        """Have refused logins counted from the first time on that this is called."""
-        if not self._watched:
-            self.target.watch_failures()
-            self._watched = True
-
-    def refuse_failures(self) -> None:
-        """:raises RuntimeError: when more logins are refused than may be, so that all is taken back."""
-        failed = self.target.failed_logins(self.user)
-        if failed is None:
-            return
-        self.figures["failed_logins"] = failed
-        if failed > self.policy.failed_logins_allowed:
-            allowed = self.policy.failed_logins_allowed
-            raise RuntimeError(f"{failed} logins of {self.user} were refused since the switch, and {allowed} may be")
-
-    def end_old(self) -> None:
-        if self.policy.old_sessions == "end":
-            self.ended_sessions += self.target.end_old(self.old_user, self.user, self.set_at)
-
-    def renew_gates(self) -> None:
-        for gate in self.gates:
-            gate.renew()
-
-    def let_back_in(self, old: Secret | None) -> None:
-        """Have pools know the old secret, and no new one. One that does not listen keeps nobody else waiting."""
-        for gate in self.gates:
-            try:
-                # Where two alternate, it knows the old one all the time.
-                if self.user != self.old_user:
-                    gate.shut_out(self.user)
-                elif old:
-                    gate.let_in(old, self.target.fields(old))
-            except ConsumerFailed as exc:
-                self.problems.append(str(exc))
-
-    def steps(self) -> list[Step]:
-        return [kind(self) for kind in (Create, Set, Test, Finish, Reload, Observe, Retire)]
+def steps_of(rotation: Rotation) -> list[Step]:
+    return [kind(rotation) for kind in (Create, Set, Test, Finish, Reload, Observe, Retire)]
 
 
 class _Step:
@@ -165,6 +41,9 @@ class _Step:
         self.rotation = rotation
 
     def undo(self) -> None:
+        self.rotation.patiently(self.take_back)
+
+    def take_back(self) -> None:
         """Nothing: it only looked."""
 
 
@@ -185,7 +64,7 @@ class Create(_Step):
         value = rotation.target.new_value(current.value, rotation.user, password)
         rotation.store.create_pending(rotation.token, value)
 
-    def undo(self) -> None:
+    def take_back(self) -> None:
         self.rotation.store.withdraw(self.rotation.token)
 
 
@@ -199,7 +78,8 @@ class Set(_Step):
 
     def __init__(self, rotation: Rotation) -> None:
         super().__init__(rotation)
-        self._let_in = not rotation.gates
+        # What another host has set is set again, the very same: only what was attempted here is taken back.
+        self._let_in = not (rotation.gates or rotation.adopted)
 
     def is_done(self) -> bool:
         return self._let_in and self.rotation.target.opens(self.rotation.new())
@@ -207,7 +87,7 @@ class Set(_Step):
     def do(self) -> None:
         rotation = self.rotation
         new = rotation.new()
-        if not rotation.gates or not rotation.target.opens(new):
+        if rotation.adopted or not rotation.gates or not rotation.target.opens(new):
             rotation.target.set(new, rotation.old())
             rotation.set_at = rotation.target.moment()
             rotation.set_clock = time.monotonic()
@@ -215,8 +95,11 @@ class Set(_Step):
             rotation.written += gate.let_in(new, rotation.target.fields(new))
         self._let_in = True
 
-    def undo(self) -> None:
+    def take_back(self) -> None:
         rotation = self.rotation
+        if rotation.switched and rotation.target.overlaps:
+            # They may have been given the new one meanwhile, and closing it would lock them out.
+            rotation.see_others(rotation.old_version, "the old secret")
         new, old = rotation.store.read_version(rotation.token), rotation.old()
         rotation.target.set_back(new, old)
         rotation.let_back_in(old)
@@ -251,6 +134,8 @@ class Finish(_Step):
 
     def do(self) -> None:
         rotation = self.rotation
+        if rotation.is_ended_elsewhere():
+            raise StoreError(f"{rotation.store.place} has another current version than the one that was to follow it")
         if rotation.target.overlaps:
             # Both are good now, so whoever is refused from here on has the new one wrong.
             rotation.watch()
@@ -258,8 +143,13 @@ class Finish(_Step):
         if rotation.set_clock and not rotation.target.overlaps:
             rotation.figures["store_gap_seconds"] = round(time.monotonic() - rotation.set_clock, 3)
 
-    def undo(self) -> None:
-        self.rotation.store.restore(self.rotation.old_version, self.rotation.token)
+    def take_back(self) -> None:
+        rotation = self.rotation
+        if rotation.is_ended_elsewhere():
+            # Somebody has stored another one meanwhile, and knows why.
+            rotation.store.withdraw(rotation.token)
+        else:
+            rotation.store.restore(rotation.old_version, rotation.token)
 
 
 class Reload(_Step):
@@ -276,7 +166,13 @@ class Reload(_Step):
         if not rotation.consumers and not rotation.health.asks:
             return True
         fields = rotation.target.fields(self._secret())
-        return self._proved and all(consumer.has_files(fields) for consumer in rotation.consumers)
+        if self._proved or not rotation.switched:
+            return self._proved and all(consumer.has_files(fields) for consumer in rotation.consumers)
+        # An earlier run has brought it to them: who uses it still is left at work.
+        return all(consumer.uses(fields, self._new_uses, rotation.set_at) for consumer in rotation.consumers)
+
+    def _new_uses(self, after: str, application: str) -> list[str]:
+        return self.rotation.target.new_uses(self.rotation.user, after, application)
 
     def _secret(self) -> Secret:
         """What the consumers are given."""
@@ -288,7 +184,7 @@ class Reload(_Step):
         for consumer in rotation.consumers:
             rotation.written += consumer.give(fields)
         for consumer in rotation.consumers:
-            self._take_up(consumer, rotation.user)
+            self._take_up(consumer, fields, rotation.user)
         rotation.renew_gates()
         if rotation.set_clock and not rotation.target.overlaps:
             rotation.figures["consumers_gap_seconds"] = round(time.monotonic() - rotation.set_clock, 3)
@@ -297,15 +193,14 @@ class Reload(_Step):
             raise RuntimeError(f"the application is not well with the new secret: {wrong}")
         self._proved = True
 
-    def undo(self) -> None:
+    def take_back(self) -> None:
         rotation = self.rotation
         old = rotation.old()
         if old is None:
             raise StoreError(f"{rotation.store.place} has no version {rotation.old_version} any more")
+        # Before anybody is sent back to the old secret, it has to open, and with one user to be what the store gives.
+        rotation.target.reopen(old)
         if not rotation.target.overlaps:
-            # Before anybody is sent back to the old secret, it has to open again, and to be what the store gives.
-            new = rotation.store.read_version(rotation.token)
-            rotation.target.set_back(new, old)
             rotation.let_back_in(old)
             rotation.store.restore(rotation.old_version, rotation.token)
         fields = rotation.target.fields(old)
@@ -313,16 +208,16 @@ class Reload(_Step):
             consumer.give(fields)
         for consumer in rotation.consumers:
             try:
-                self._take_up(consumer, rotation.old_user)
+                self._take_up(consumer, fields, rotation.old_user)
             except ConsumerFailed as exc:
                 # It may be the very one because of which all is taken back: the others must not wait for it.
                 rotation.problems.append(str(exc))
 
-    def _take_up(self, consumer: Consumer, user: str) -> None:
+    def _take_up(self, consumer: Consumer, fields: Fields, user: str) -> None:
         target = self.rotation.target
         since = target.moment()
         consumer.reload()
-        consumer.prove(lambda after, name: target.new_uses(user, after, name), since)
+        consumer.prove(fields, lambda after, name: target.new_uses(user, after, name), since)
 
 
 class Observe(_Step):
@@ -339,6 +234,9 @@ class Observe(_Step):
 
     def do(self) -> None:
         rotation, policy = self.rotation, self.rotation.policy
+        if policy.old_sessions != "end":  # who is locked out by that has to be
+            rotation.see_others(rotation.token, "the new secret")
+        until = (rotation.switched or utc_now()) + datetime.timedelta(seconds=policy.overlap)
         began = renewed = time.monotonic()
         rotation.watch()
         while True:
@@ -354,6 +252,8 @@ class Observe(_Step):
                 if passed >= policy.observe_timeout:
                     raise Unseen(f"it cannot be seen who uses the old secret: {exc}") from None
             else:
+                if passed >= policy.observe_for and utc_now() < until:
+                    raise Overlapping(until)
                 if not uses and passed >= policy.observe_for:
                     break
                 if uses and passed >= policy.observe_timeout:
@@ -373,12 +273,23 @@ class Retire(_Step):
     point_of_no_return = True
 
     def is_done(self) -> bool:
+        expected: tuple[type[BaseException], ...] = (StoreError, *self.rotation.target.errors)
+        try:
+            return self._is_closed()
+        except expected as exc:
+            # All but this is done and right: who is away now is no reason to take it back.
+            raise Unseen(f"it cannot be seen whether the old secret is closed: {exc}") from None
+
+    def _is_closed(self) -> bool:
         rotation = self.rotation
         previous = stores.labelled(rotation.store.versions(), PREVIOUS)
         if previous is not None and previous.id == rotation.old_version:
             return False
         old = rotation.old()
-        return old is None or not rotation.target.opens(old)
+        if old is None:
+            # A store drops what bears no label; whether it still opens is then asked of the server alone.
+            return rotation.target.is_retired(rotation.old_user, rotation.user)
+        return not rotation.target.opens(old)
 
     def do(self) -> None:
         rotation = self.rotation

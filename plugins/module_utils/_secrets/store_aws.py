@@ -10,25 +10,18 @@ What is easily got wrong, and is not left to the service:
 - PutSecretValue without VersionStages moves AWSCURRENT at once. The label is always named.
 - A ClientRequestToken that comes again with another value is an error. It is looked up first, and told as ours.
 - A label that is on a version can only be moved by naming that version in RemoveFromVersionId.
+- PutSecretValue with a label takes it off the version that has it. Only a version that is still pending is promoted.
 - After a rotation AWSPENDING must be on no other version than AWSCURRENT, or RotateSecret takes it for one that still
   runs. It is taken off.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import datetime
 import typing as t
 
 from . import store
+from .aws_session import AwsSession, AwsSettings, AwsUnusable, BotoCoreError, ClientError, code_of, moment_of, why_not
 from .store import CURRENT, PENDING, PREVIOUS, Secret, StoreError, Value, Version, check_token
-
-try:
-    import boto3
-    import botocore.config
-    import botocore.exceptions
-except ImportError:  # told by client(), where somebody can read it
-    boto3 = None
 
 _LABELS = {CURRENT: "AWSCURRENT", PENDING: "AWSPENDING", PREVIOUS: "AWSPREVIOUS"}
 _STAGES = {label: stage for stage, label in _LABELS.items()}
@@ -50,50 +43,16 @@ _CAUSES = {
 }
 
 
-@dataclasses.dataclass(frozen=True)
-class AwsSettings:
-    """Where Secrets Manager is and who asks. Empty texts leave the choice to the SDK."""
-
-    region: str = ""
-    endpoint_url: str = ""
-    access_key: str = ""
-    secret_key: str = dataclasses.field(default="", repr=False)
-    session_token: str = dataclasses.field(default="", repr=False)
-    profile: str = ""
-    ca_cert: str = ""
-    timeout: int = 20
-    attempts: int = 4
-
-
 class Aws:
     """One secret, by its name or its ARN."""
 
     def __init__(self, settings: AwsSettings, name: str) -> None:
-        if boto3 is None:
-            raise StoreError("boto3 is missing for this Python: install python3-boto3, or boto3 with pip")
         self.settings = settings
         self.name = name
         try:
-            session = boto3.session.Session(
-                aws_access_key_id=settings.access_key or None,
-                aws_secret_access_key=settings.secret_key or None,
-                aws_session_token=settings.session_token or None,
-                profile_name=settings.profile or None,
-                region_name=settings.region or None,
-            )
-            self._client: t.Any = session.client(
-                "secretsmanager",
-                endpoint_url=settings.endpoint_url or None,
-                verify=settings.ca_cert or None,
-                config=botocore.config.Config(
-                    connect_timeout=settings.timeout,
-                    read_timeout=settings.timeout,
-                    # An answer that was lost is asked for again: all our requests may come twice.
-                    retries={"mode": "standard", "total_max_attempts": settings.attempts},
-                ),
-            )
-        except (botocore.exceptions.BotoCoreError, OSError, ValueError) as exc:
-            raise StoreError(f"{self.place} cannot be reached with these settings: {exc}") from exc
+            self._client: t.Any = AwsSession(settings).client("secretsmanager")
+        except AwsUnusable as exc:
+            raise StoreError(str(exc)) from exc
 
     @property
     def place(self) -> str:
@@ -108,7 +67,7 @@ class Aws:
                 return []
             for entry in page.get("Versions", []):
                 stages = tuple(_STAGES[label] for label in entry.get("VersionStages", []) if label in _STAGES)
-                found.append(Version(entry["VersionId"], stages, _moment(entry.get("CreatedDate"))))
+                found.append(Version(entry["VersionId"], stages, moment_of(entry.get("CreatedDate"))))
             if not page.get("NextToken"):
                 return found
             if more.get("NextToken") == page["NextToken"]:
@@ -147,13 +106,19 @@ class Aws:
             return
         self._put(token, value, PENDING)
         pending = store.labelled(self.versions(), PENDING)
-        if pending is None or pending.id != token:
+        if pending is None:
             # The service takes a token that it knows for done; the label may be off since it was withdrawn.
-            self._label(PENDING, to=token, off=pending.id if pending else "")
+            self._label(PENDING, to=token)
+        elif pending.id != token:
+            raise store.PendingElsewhere(f"{self.place}: version {pending.id} became pending at this very moment")
 
     def promote(self, token: str) -> None:
-        current = store.labelled(self.versions(), CURRENT)
+        versions = self.versions()
+        current, pending = store.labelled(versions, CURRENT), store.labelled(versions, PENDING)
         if current is None or current.id != token:
+            # PutSecretValue takes AWSPENDING off another version without a word: who has it now is asked here.
+            if pending is None or pending.id != token:
+                raise StoreError(f"{self.place}: version {token} is not pending")
             self._label(CURRENT, to=token, off=current.id if current else "")
         self._unlabel(PENDING, token)
 
@@ -228,13 +193,13 @@ class Aws:
             params["SecretId"] = self.name
         try:
             answer: dict[str, t.Any] = getattr(self._client, operation)(**params)
-        except botocore.exceptions.ClientError as exc:
-            code = str(exc.response.get("Error", {}).get("Code", ""))
+        except ClientError as exc:
+            code = code_of(exc)
             if code == _ABSENT:
                 return None
             raise _Refused(f"{self.place} refuses {exc.operation_name}: {_CAUSES.get(code, code)}", code) from None
-        except botocore.exceptions.BotoCoreError as exc:
-            raise StoreError(f"{self.place} cannot be reached: {_why(exc)}") from None
+        except BotoCoreError as exc:
+            raise StoreError(f"{self.place} cannot be reached: {why_not(exc)}") from None
         return answer
 
 
@@ -242,18 +207,3 @@ class _Refused(StoreError):
     def __init__(self, message: str, code: str) -> None:
         super().__init__(message)
         self.code = code
-
-
-def _why(exc: Exception) -> str:
-    kinds = botocore.exceptions
-    if isinstance(exc, (kinds.NoCredentialsError, kinds.PartialCredentialsError)):
-        return "there are no credentials: give access_key and secret_key, a profile, or what the SDK reads by itself"
-    if isinstance(exc, (kinds.ConnectTimeoutError, kinds.ReadTimeoutError)):
-        return "it did not answer in time"
-    if isinstance(exc, kinds.SSLError):
-        return "no trusted TLS connection"
-    return "no connection" if isinstance(exc, kinds.HTTPClientError) else type(exc).__name__
-
-
-def _moment(value: t.Any) -> datetime.datetime | None:
-    return value.astimezone(datetime.timezone.utc) if isinstance(value, datetime.datetime) else None

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, The steward.maintenance authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A store of files encrypted with age: one directory for each secret, one file for each version, one index of labels.
+"""A store of files encrypted with age or ansible-vault: a directory for each secret, a file for each version, an index.
 
 Note that this module util is PRIVATE to the collection. It can have breaking changes at any time.
 
@@ -21,8 +21,11 @@ import typing as t
 from .._core.clock import parse_time, utc_now, write_time
 from .._core.files import sync_directory, write_all
 from .._core.locks import Busy, lock
+from .._core.sealing import SUFFIX as AGE_SUFFIX
 from .._core.sealing import SealError, seal, unseal
 from . import store
+from .ansible_vault import SUFFIX as VAULT_SUFFIX
+from .ansible_vault import VaultError, decrypt, encrypt
 from .store import CURRENT, PENDING, PREVIOUS, Secret, StoreError, Value, Version, check_token
 
 _INDEX = "index.json"
@@ -35,14 +38,16 @@ Entries = t.Dict[str, t.Dict[str, t.Any]]
 class Files:
     """One secret below a directory.
 
-    :param recipients: public keys that each version is encrypted to.
+    :param recipients: public keys of age that each version is encrypted to.
     :param identity_file: file with the private key, without which nothing can be read.
+    :param password_file: file with the password of ansible-vault, in the place of keys of age.
     """
 
     directory: str
     name: str
     recipients: tuple[str, ...]
     identity_file: str
+    password_file: str = ""
 
     @property
     def place(self) -> str:
@@ -85,6 +90,8 @@ class Files:
             self._must_have(entries, token)
             current = _bearer(entries, CURRENT)
             if current != token:
+                if _bearer(entries, PENDING) != token:
+                    raise StoreError(f"{self.place}: version {token} is not pending")
                 _label(entries, PREVIOUS, current)
                 _label(entries, CURRENT, token)
             _unlabel(entries, PENDING, token)
@@ -122,8 +129,8 @@ class Files:
 
     def _seal(self, content: bytes) -> bytes:
         try:
-            return seal(content, self.recipients)
-        except SealError as exc:
+            return encrypt(content, self.password_file) if self.password_file else seal(content, self.recipients)
+        except (SealError, VaultError) as exc:
             raise StoreError(f"{self.place}: {exc}") from None
 
     def _open(self, version: str) -> Secret:
@@ -132,15 +139,21 @@ class Files:
             with open(path, "rb") as file:
                 content = file.read()
         except OSError as exc:
+            other = self._other_path(version)
+            if os.path.exists(other):
+                raise StoreError(f"{other} was encrypted in another way than this store is") from None
             raise StoreError(f"{path} cannot be read: {exc.strerror}") from exc
         try:
-            clear = unseal(content, self.identity_file)
-        except SealError as exc:
+            clear = decrypt(content, self.password_file) if self.password_file else unseal(content, self.identity_file)
+        except (SealError, VaultError) as exc:
             raise StoreError(f"{path} cannot be opened: {exc}") from None
         return Secret(version, store.decode(clear, path))
 
     def _path(self, version: str) -> str:
-        return os.path.join(self.place, f"{version}.age")
+        return os.path.join(self.place, version + (VAULT_SUFFIX if self.password_file else AGE_SUFFIX))
+
+    def _other_path(self, version: str) -> str:
+        return os.path.join(self.place, version + (AGE_SUFFIX if self.password_file else VAULT_SUFFIX))
 
     def _must_have(self, entries: Entries, version: str) -> None:
         if version not in entries:

@@ -56,7 +56,11 @@ class Target(t.Protocol):
 
     def set(self, secret: Secret, old: Secret | None) -> None: ...
 
-    def set_back(self, secret: Secret | None, old: Secret | None) -> None: ...
+    def reopen(self, old: Secret) -> None:
+        """Have the old one open again, and see that it does, before anybody is sent back to it."""
+
+    def set_back(self, secret: Secret | None, old: Secret | None) -> None:
+        """Take L{set} back: the new one is closed once the old one has been seen to open."""
 
     def test(self, secret: Secret, old: Secret | None) -> int: ...
 
@@ -67,6 +71,9 @@ class Target(t.Protocol):
     def end_old(self, old_user: str, user: str, since: str) -> int: ...
 
     def retire(self, old_user: str, user: str) -> None: ...
+
+    def is_retired(self, old_user: str, user: str) -> bool:
+        """Whether nobody can log in by the old one, whatever it was."""
 
     def watch_failures(self) -> None:
         """Count refused logins from now on, where they can be seen."""
@@ -87,6 +94,13 @@ def moment_of_set(journal: Journal, target: Target) -> str:
         return target.moment()
     # Times in a journal are cut off to the second: one more, so that no session of the old secret is overlooked.
     return target.seconds_ago(max(0.0, (utc_now() - done).total_seconds() - 1))
+
+
+def attempted(journal: Journal, step: str) -> bool:
+    """Whether a step was begun, whatever became of it."""
+    with open(journal.path, "rb") as file:
+        events = [json.loads(line) for line in file.read().splitlines()]
+    return any(event["event"] == "intent" and event.get("step") == step for event in events)
 
 
 def moment_of(journal: Journal, step: str) -> datetime.datetime | None:

@@ -15,7 +15,7 @@ from .._core.health import Health
 from .consumers import Consumer
 from .gates import Gate
 from .placing import Placed
-from .steps import Policy
+from .rotation import Others, Policy
 from .store import Store
 from .target import Target
 
@@ -51,6 +51,10 @@ class Outcome:
     old_version: str = ""
     planned: list[str] = dataclasses.field(default_factory=list)
     written: list[str] = dataclasses.field(default_factory=list)
+    #: Other hosts that have not been seen to use what is current.
+    missing_hosts: list[str] = dataclasses.field(default_factory=list)
+    #: Whether the next run goes on with it.
+    stays_open: bool = False
     before: dict[str, str] = dataclasses.field(default_factory=dict)
     after: dict[str, str] = dataclasses.field(default_factory=dict)
 
@@ -61,6 +65,8 @@ class Outcome:
             "old_version": self.old_version,
             "planned": self.planned,
             "written": self.written,
+            "missing_hosts": self.missing_hosts,
+            "stays_open": self.stays_open,
             "diff": {"before": _lines(self.before), "after": _lines(self.after)},
         }
 
@@ -81,12 +87,18 @@ class Work:
     need: Need
     state_dir: str
     gates: tuple[Gate, ...] = ()
+    others: Others = dataclasses.field(default_factory=Others)
 
     @property
     def files(self) -> list[Placed]:
         """All files that are written, those of pools first."""
         lists = [gate.userlist for gate in self.gates if gate.userlist]
         return [*lists, *(placed for consumer in self.consumers for placed in consumer.files)]
+
+    @property
+    def is_emergency(self) -> bool:
+        """Somebody else knows the old secret: whoever was let in by it is put out."""
+        return self.policy.old_sessions == "end"
 
     @property
     def subject(self) -> str:

@@ -193,7 +193,7 @@ def test_addresses_behind_one_name_serve_the_same(authority: Authority) -> None:
 
 def _parameters(**given: t.Any) -> dict[str, t.Any]:
     usual = {"endpoints": [], "certificates": [], "trust": "", "limits": {"high": "< 10%"}, "jobs": 10}
-    usual["calendar"] = []
+    usual.update(calendar=[], stapling=False)
     return {**usual, "timeout": "5s", "deadline": "1m", **given}
 
 

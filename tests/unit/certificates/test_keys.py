@@ -48,6 +48,14 @@ def test_a_key_of_each_kind_makes_a_certificate_of_that_kind(kind: str) -> None:
     assert names.get_values_for_type(x509.DNSName) == list(NAMES[:2])
 
 
+def test_a_certificate_of_a_new_authority_lives_as_long_as_it_should() -> None:
+    """It begins when its authority does, which is later than five minutes ago."""
+    begins = utc_now().replace(microsecond=0)
+    authority = Authority(begins=begins)
+    own = certificates_in(sign(ec_key(), NAMES, 90 * 86400, utc_now(), authority.certificate, authority.key))[0]
+    assert (own.not_before, own.lifetime) == (begins, 90 * 86400 + 1)
+
+
 def test_a_certificate_never_outlives_its_authority() -> None:
     ends = utc_now().replace(microsecond=0) + datetime.timedelta(days=10)
     authority = Authority(ends=ends)

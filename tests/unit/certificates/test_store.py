@@ -26,7 +26,7 @@ def _pair(directory: pathlib.Path) -> Pair:
 def test_a_preset_has_its_commands_and_given_ones_take_their_place() -> None:
     usual = service.service_of("nginx", (), (), 60)
     assert usual.testing == (("nginx", "-t", "-q"),)
-    assert usual.reloading == (("systemctl", "reload", "nginx"),)
+    assert usual.reloading == (("systemctl", "reload-or-restart", "nginx"),)
     given = service.service_of("nginx", (), (("nginx", "-s", "reload"),), 60)
     assert (given.testing, given.reloading) == (usual.testing, (("nginx", "-s", "reload"),))
     assert service.service_of("postgresql", (), (), 60).testing == ()
@@ -36,7 +36,7 @@ def test_a_preset_has_its_commands_and_given_ones_take_their_place() -> None:
 @pytest.mark.parametrize(("debian", "unit"), [(True, "apache2"), (False, "httpd")])
 def test_apache_has_the_name_that_it_has_here(monkeypatch: pytest.MonkeyPatch, debian: bool, unit: str) -> None:
     monkeypatch.setattr(service.shutil, "which", lambda name: f"/usr/sbin/{name}" if debian else None)
-    assert service.service_of("apache", (), (), 60).reloading == (("systemctl", "reload", unit),)
+    assert service.service_of("apache", (), (), 60).reloading == (("systemctl", "reload-or-restart", unit),)
 
 
 def test_the_first_command_that_fails_is_told_and_no_other_is_run(tmp_path: pathlib.Path) -> None:

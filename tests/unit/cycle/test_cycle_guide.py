@@ -47,7 +47,15 @@ AVAILABLE = {
     "secrets.database",
     "secrets.api",
     "secrets.jwt",
+    "secrets.certificates",
     "security.patches",
+    "release.development",
+    "release.staging",
+    "release.production",
+    "release.return",
+    "security.dependencies",
+    "dependencies.update",
+    "dependencies.security",
 }
 
 

@@ -192,7 +192,7 @@ def test_many_hosts_are_counted() -> None:
 
 
 def test_hosts_with_work_are_sound_and_absent_groups_are_told() -> None:
-    groups = {**GROUPS, "application": ["web1"]}
+    groups = {**GROUPS, "application": ["web1"], "control": ["web1"]}
     checked = fleet(groups, {"db1": {}, "web1": {"cycle_activities": {"security.access": {"hosts": "web"}}}})
     checked.require_sound()
     assert checked.absent_groups() == []
@@ -217,7 +217,7 @@ def test_a_misspelt_group_in_an_override_is_refused() -> None:
 
 def test_a_group_that_only_some_activities_want_is_told_without_failing() -> None:
     review = {"hosts": "spare"}
-    groups = {**GROUPS, "spare": [], "application": ["web1"]}
+    groups = {**GROUPS, "spare": [], "application": ["web1"], "control": ["web1"]}
     checked = fleet(groups, {"db1": {"cycle_activities": {"database.review": review}}, "web1": {}})
     checked.require_sound()
     assert checked.absent_groups() == [

@@ -80,6 +80,39 @@ def test_one_error_names_what_is_wrong(entries: t.Any, more: dict[str, t.Any], w
     assert words.strip() in str(told.value)
 
 
+def test_one_host_leads_and_each_has_its_consumers() -> None:
+    api, worker = {"name": "api", "hosts": ["web1", "web2"]}, {"name": "worker", "hosts": ["jobs"]}
+    both = {"name": "agent"}
+    entry = {**ENTRIES[0], "hosts": ["web1", "web2", "jobs"], "consumers": [api, worker, both]}
+    (led,) = chosen_secrets([entry], LISTED, host="web1")
+    assert led["elsewhere"] == ["web2", "jobs"]
+    assert [one["name"] for one in led["consumers"]] == ["api", "agent"]
+    at = {host: [one["name"] for one in led["consumers_at"][host]] for host in led["consumers_at"]}
+    assert at == {"web1": ["api", "agent"], "web2": ["api", "agent"], "jobs": ["worker", "agent"]}
+    assert "hosts" not in str(led["consumers_at"]), "the modules would not know what to do with it"
+    # Two that rotate the same secret would be in each other's way.
+    assert chosen_secrets([entry], LISTED, host="web2") == []
+    assert len(chosen_secrets([entry, ENTRIES[1]], LISTED, host="elsewhere")) == 1
+    assert chosen_secrets([ENTRIES[1]], LISTED, host="web2")[0]["elsewhere"] == []
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({"hosts": "web1"}, "hosts is no list of hosts"),
+        ({"hosts": ["web1", ""]}, "hosts is no list of hosts"),
+        ({"hosts": ["web1", "web1"]}, "the host 'web1' is there twice"),
+        ({"hosts": ["web1"], "consumers": [{"name": "a", "hosts": ["wbe1"]}]}, "host 'wbe1'; did you mean 'web1'"),
+        ({"consumers": [{"name": "a", "hosts": ["web1"]}]}, "has hosts, and the secret has none"),
+        ({"hosts": ["web1"], "consumers": [{"name": "a", "hosts": "web1"}]}, "hosts of the consumer 'a' is no list"),
+    ],
+)
+def test_hosts_that_cannot_be_are_told(more: dict[str, t.Any], words: str) -> None:
+    with pytest.raises(InputError) as told:
+        chosen_secrets([{**ENTRIES[0], **more}], LISTED)
+    assert words in str(told.value)
+
+
 def test_no_value_of_an_entry_is_in_an_error() -> None:
     with pytest.raises(InputError) as told:
         chosen_secrets([{"name": "x", "kind": "database", "present_pasword": "planted"}], LISTED)
@@ -95,7 +128,7 @@ def test_the_role_hands_on_every_key_that_an_entry_may_have(file: str, kind: str
     (task, _publish) = yaml.safe_load((TASKS / f"{file}.yml").read_text())
     handed_on = set(re.findall(r"__secret_rotation_entry\.(\w+)", yaml.safe_dump(task)))
     assert OPTIONS[kind] - {"login"} <= handed_on
-    assert handed_on <= {*OPTIONS[kind], "name", "store", "period", "emergency", "kind"}
+    assert handed_on <= {*OPTIONS[kind], "name", "store", "period", "emergency", "kind", "elsewhere"}
 
 
 def test_results_of_several_secrets_stand_side_by_side() -> None:

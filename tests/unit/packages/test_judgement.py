@@ -13,8 +13,9 @@ import typing as t
 
 import pytest
 
+from ansible_collections.steward.maintenance.plugins.module_utils._core import accepted as accept
 from ansible_collections.steward.maintenance.plugins.module_utils._core.suggest import InputError
-from ansible_collections.steward.maintenance.plugins.module_utils._packages import accept, lanes
+from ansible_collections.steward.maintenance.plugins.module_utils._packages import lanes
 from ansible_collections.steward.maintenance.plugins.module_utils._packages.arguments import (
     LANES,
     PACKAGES_ARGUMENTS,

@@ -80,6 +80,7 @@ dev = [{ name = "pytest" }]
 def test_a_lock_of_uv(tmp_path: pathlib.Path) -> None:
     source = only(read(tmp_path, **{"pyproject.toml": PYPROJECT, "uv.lock": UV}))
     assert source.language == "3.9"
+    assert source.indexes == ("https://index.example.org/simple",)
     assert source.direct["flask==2.0.1"] == ">=2,<3"
     assert source.paths({"jinja2==3.0"}, 3) == [["flask 2.0.1", "jinja2 3.0"]]
     assert source.paths({"jinja2==2.0"}, 3) == []
@@ -138,6 +139,82 @@ def test_a_lock_of_poetry_that_is_older_than_its_manifest(tmp_path: pathlib.Path
 )
 def test_a_lock_that_was_cut_off_is_no_lock(tmp_path: pathlib.Path, name: str, text: str) -> None:
     assert read(tmp_path, **{"pyproject.toml": PYPROJECT, name: text}).all_problems()
+
+
+@pytest.mark.parametrize("name", ["jinja2", "pytest"])
+def test_a_lock_of_uv_that_was_cut_off_between_two_packages(tmp_path: pathlib.Path, name: str) -> None:
+    blocks = [block for block in UV.split("[[package]]") if f'name = "{name}"\nversion' not in block]
+    project = read(tmp_path, **{"pyproject.toml": PYPROJECT, "uv.lock": "[[package]]".join(blocks)})
+    assert any(f"it lacks {name}" in problem for problem in project.all_problems())
+
+
+def test_a_lock_of_poetry_that_lacks_a_package(tmp_path: pathlib.Path) -> None:
+    text = POETRY.replace('name = "jinja2"', 'name = "another"')
+    project = read(tmp_path, **{"pyproject.toml": POETRY_PROJECT, "poetry.lock": text})
+    assert project.all_problems() == [
+        "poetry.lock: it lacks Jinja2, which flask needs: it was cut off, or merged by hand"
+    ]
+    # With a marker it may be left out.
+    text = text.replace('Jinja2 = ">=3.0"', 'Jinja2 = {version = ">=3.0", markers = "sys_platform == 0"}')
+    assert not read(tmp_path, **{"poetry.lock": text}).all_problems()
+
+
+PYLOCK = """
+lock-version = "1.0"
+requires-python = ">=3.9"
+
+[[packages]]
+name = "Flask"
+version = "2.0.1"
+dependencies = [{name = "jinja2"}]
+
+[[packages]]
+name = "jinja2"
+version = "3.0"
+
+[[packages]]
+name = "shop"
+directory = {path = "."}
+
+[[packages]]
+name = "odd"
+vcs = {type = "git", url = "https://git.example.org/odd"}
+"""
+
+
+def test_a_lock_by_pep_751(tmp_path: pathlib.Path) -> None:
+    source = only(read(tmp_path, **{"pylock.docs.toml": PYLOCK}))
+    assert source.language == "3.9"
+    assert source.paths({"jinja2==3.0"}, 3) == [["flask 2.0.1", "jinja2 3.0"]]
+    assert [node.name for node in source.nodes.values() if node.own] == ["shop"]
+    assert [node.name for node in source.nodes.values() if node.problem] == ["odd"]
+
+
+@pytest.mark.parametrize("text", ["", 'lock-version = "2.0"\npackages = []', PYLOCK.replace('name = "jinja2"\nv', "v")])
+def test_what_is_no_lock_by_pep_751(tmp_path: pathlib.Path, text: str) -> None:
+    assert read(tmp_path, **{"pylock.toml": text}).all_problems()
+
+
+PINNED = f"sphinx==7.0 --hash=sha256:{'0' * 64}\n"
+DYNAMIC = '[project]\nname = "shop"\ndynamic = ["dependencies"]\n'
+
+
+@pytest.mark.parametrize(
+    ("pyproject", "more", "told"),
+    [
+        (PYPROJECT, {"requirements-docs.txt": PINNED}, "asks for flask, shop-core, and neither a lock"),
+        (POETRY_PROJECT, {"requirements-docs.txt": PINNED}, "asks for flask, and neither a lock"),
+        (DYNAMIC, {"package.json": "{}"}, "dependencies are dynamic"),
+        (DYNAMIC, {"requirements.txt": PINNED}, ""),
+        ('[project]\ndependencies = ["Sphinx>=7", "x; python_version < \'3\'"]\n', {"requirements.txt": PINNED}, ""),
+        ('[dependency-groups]\ndev = ["pytest"]\n', {}, "there is neither a lock nor an environment"),
+    ],
+)
+def test_a_lock_for_one_purpose_does_not_cover_the_manifest(
+    tmp_path: pathlib.Path, pyproject: str, more: dict[str, str], told: str
+) -> None:
+    problems = read(tmp_path, **{"pyproject.toml": pyproject, **more}).all_problems()
+    assert (told in problems[0]) if told else not problems
 
 
 def test_a_manifest_alone_tells_no_versions(tmp_path: pathlib.Path) -> None:

@@ -128,6 +128,16 @@ def test_a_fix_counts_for_its_own_series() -> None:
     assert answers == {"2.5.0": False, "2.5.1": True, "3.0.0": False, "3.1.2": True, "4.0": True}
 
 
+def test_a_fix_counts_for_its_own_minor_series_where_several_are_mended_at_once() -> None:
+    """As Django does: 5.0.9 says nothing of 5.1.0, which is newer and has it still."""
+    one = installed("5.1.0", "4.2.16", "5.0.9", "5.1.1")
+    choice = choose(one, listing("5.0.9", "5.1.1", "5.2"), rules("security"))
+    assert (choice.version, choice.fixes, choice.obstacle) == ("5.1.1", ("CVE-1",), "")
+    assert choose(
+        installed("5.0.8", "5.0.9", "5.1.1"), listing("5.0.9", "5.1.0", "5.1.1"), rules("security")
+    ).version == ("5.0.9")
+
+
 def test_names_of_branches() -> None:
     assert all(map(is_branch, ("steward/dependencies", "a1", "x.y/z-1")))
     assert not any(map(is_branch, ("", "-x", "a..b", "a//b", "a/.b", "a.lock", "a b", "a~1", "/a", "a/")))

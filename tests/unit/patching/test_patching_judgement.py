@@ -12,6 +12,7 @@ import pathlib
 import re
 import subprocess
 import sys
+import types
 import typing as t
 
 import pytest
@@ -27,6 +28,7 @@ from ansible_collections.steward.maintenance.plugins.module_utils._patching impo
     dpkg,
     preflight,
     programs,
+    reboot,
     replaced,
     restarting,
     simulation,
@@ -251,3 +253,37 @@ def test_names_of_foreign_architectures_keep_them() -> None:
     assert dpkg.plain("libc6:amd64", "amd64") == dpkg.plain("libc6:all", "amd64") == "libc6"
     assert dpkg.plain("libc6:i386", "amd64") == "libc6:i386"
     assert os.path.basename(programs.environment()["PATH"].split(":")[-1]) == "bin"
+
+
+@pytest.mark.parametrize(
+    ("release", "flavour"),
+    [
+        *(("6.1.0-35-amd64", "amd64"), ("6.1.0-35-cloud-amd64", "cloud-amd64"), ("6.1.0-35-rt-amd64", "rt-amd64")),
+        *(
+            ("6.12.41+deb13-amd64", "amd64"),
+            ("6.12.41+deb13-cloud-arm64", "cloud-arm64"),
+            ("6.8.0-31-generic", "generic"),
+        ),
+        *(("6.8.0-1012-aws", "aws"), ("5.10.0-0.deb10.16-amd64", "amd64"), ("4.18-custom-made", "custom-made")),
+    ],
+)
+def test_a_kernel_is_newer_within_its_flavour(release: str, flavour: str) -> None:
+    assert reboot.flavour(release) == flavour
+
+
+def test_another_flavour_does_not_ask_for_a_reboot() -> None:
+    names = ("linux-image-6.1.0-35-cloud-amd64", "linux-image-6.1.0-37-amd64", "linux-image-cloud-amd64")
+    packages = {name: dpkg.Installed(name, "6.1.1-1", "install", "installed", "ok", 1) for name in names}
+    assert reboot._newest(packages, "6.1.0-34-cloud-amd64") == "6.1.0-35-cloud-amd64"
+    assert reboot._newest(packages, "6.1.0-34-amd64") == "6.1.0-37-amd64"
+
+
+def test_space_is_looked_at_where_packages_go(tmp_path: pathlib.Path) -> None:
+    """/usr on a file system of its own, which has no room; /proc never has any."""
+    (tmp_path / "usr").symlink_to("/proc")
+    apt = types.SimpleNamespace(root=str(tmp_path), archives=str(tmp_path), admin=str(tmp_path / "var/lib/dpkg"))
+    apt.in_root = lambda path: os.path.join(apt.root, path)
+    needs = {need.path: need for need in preflight.space(t.cast("programs.Apt", apt), preflight.Sizes(10, 20, 30))}
+    assert needs[str(tmp_path / "usr")].needed == 50
+    assert needs[str(tmp_path / "usr")].is_short
+    assert needs[str(tmp_path)].needed == preflight.MARGIN_BYTES + 10

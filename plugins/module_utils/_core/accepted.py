@@ -16,10 +16,11 @@ import fnmatch
 import re
 import typing as t
 
-from .._core.result import Finding
-from .._core.suggest import InputError, did_you_mean, refuse_unknown
-from .changes import NPM, PYPI, SYSTEM
+from .result import Finding
+from .suggest import InputError, did_you_mean, refuse_unknown
 
+#: What an entry may be about: packages of Python, of Node, of the system.
+PYPI, NPM, SYSTEM = "pypi", "npm", "system"
 _KEYS = ("id", "reason", "owner", "until", "scope")
 _SCOPE = ("ecosystem", "package", "project", "host")
 _DATE = re.compile(r"(\d{4})-(\d\d)-(\d\d)")

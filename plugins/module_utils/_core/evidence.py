@@ -18,7 +18,7 @@ import re
 import shutil
 import typing as t
 
-from .._core.files import sync_directory, write_all
+from .files import sync_directory, write_all
 
 _SLUG = re.compile(r"[^A-Za-z0-9.-]+")
 

@@ -1,0 +1,99 @@
+# Copyright (c) 2026, The steward.maintenance authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The arguments of the module that takes servers out of the traffic of load balancers.
+
+Note that this module util is PRIVATE to the collection. It can have breaking changes at any time.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import typing as t
+
+from .._core.application import commands_from
+from .._core.durations import parse_duration
+from .._core.records import default_path
+from .._core.suggest import InputError, refuse_unknown
+from .commands import Commands
+from .draining import DRAINED, END, PUT_BACK, READY, RETURNED, Settings
+from .haproxy import HAProxy
+from .model import Balancer, Member
+
+BALANCER_ARGUMENTS: dict[str, dict[str, t.Any]] = {
+    "state": {"type": "str", "choices": [DRAINED, RETURNED, READY], "required": True},
+    "servers": {"type": "list", "elements": "dict", "required": True},
+    "haproxy": {"type": "list", "elements": "str", "default": []},
+    "drain_commands": {"type": "list", "elements": "list", "default": []},
+    "ready_commands": {"type": "list", "elements": "list", "default": []},
+    "servers_command": {"type": "list", "elements": "str", "default": []},
+    "min_ready": {"type": "int", "default": 1},
+    "timeout": {"type": "str", "default": "1m"},
+    "on_timeout": {"type": "str", "choices": [PUT_BACK, END], "default": PUT_BACK},
+    "state_dir": {"type": "path", "default": ""},
+}
+_KEYS = ("pool", "server")
+_TCP = re.compile(r"(\[[0-9A-Fa-f:]+\]|[^\s:/]+):([0-9]{1,5})")
+_LAST_PORT = 65535
+
+
+def balancer_settings_from(params: t.Mapping[str, t.Any]) -> Settings:
+    """:raises InputError: naming the option, the value and what would be right."""
+    try:
+        timeout = parse_duration(params["timeout"])
+    except InputError as exc:
+        raise InputError(f"timeout: {exc}") from None
+    if params["min_ready"] < 0:
+        raise InputError(f"min_ready is {params['min_ready']}: write how many others must be up, 0 or more")
+    state_dir = params["state_dir"] or os.path.join(os.path.dirname(default_path()), "balancers")
+    if not os.path.isabs(state_dir):
+        raise InputError(f"state_dir is {state_dir!r}: write an absolute path")
+    return Settings(
+        state=params["state"],
+        balancers=_balancers(params, timeout),
+        members=_members(params["servers"]),
+        min_ready=params["min_ready"],
+        timeout=timeout,
+        on_timeout=params["on_timeout"],
+        state_dir=state_dir,
+    )
+
+
+def _members(given: t.Sequence[t.Any]) -> tuple[Member, ...]:
+    if not given:
+        raise InputError("servers is empty: name at least one, like {pool: web, server: web1}")
+    found = []
+    for number, one in enumerate(given):
+        refuse_unknown(f"servers[{number}]: unknown key %s", one, _KEYS)
+        for key in _KEYS:
+            if not isinstance(one.get(key), str) or not one[key]:
+                raise InputError(f"servers[{number}]: {key} is {one.get(key)!r}: write {{pool: web, server: web1}}")
+        member = Member(one["pool"], one["server"])
+        if member in found:
+            raise InputError(f"servers has {member.told} twice")
+        found.append(member)
+    return tuple(found)
+
+
+def _balancers(params: t.Mapping[str, t.Any], timeout: float) -> tuple[Balancer, ...]:
+    draining, admitting = (commands_from(name, params[name]) for name in ("drain_commands", "ready_commands"))
+    looking = tuple(params["servers_command"])
+    given = {"drain_commands": draining, "ready_commands": admitting, "servers_command": looking}
+    if params["haproxy"]:
+        other = next((name for name, value in given.items() if value), "")
+        if other:
+            raise InputError(f"{other} is given beside haproxy: name one kind of balancer")
+        return tuple(HAProxy(_address(one)) for one in params["haproxy"])
+    for name, value in given.items():
+        if not value:
+            together = "drain_commands, ready_commands and servers_command belong together"
+            raise InputError(f"haproxy and {name} are empty: name sockets of HAProxy, or commands; {together}")
+    return (Commands(draining, admitting, looking, timeout),)
+
+
+def _address(text: str) -> str:
+    found = _TCP.fullmatch(text)
+    if not text.startswith("/") and not (found and 0 < int(found.group(2)) <= _LAST_PORT):
+        raise InputError(f"haproxy has {text!r}: write the path of a socket, or host:port")
+    return text
