@@ -70,6 +70,24 @@ def test_what_has_no_row_says_why() -> None:
     assert all(absent.values())
 
 
+def test_what_no_clock_asks_for_has_a_row_where_somebody_asked_for_it() -> None:
+    """And on a host that is not read nobody knows: what its group may have been asked for is unknown there."""
+    hosts = {
+        "asked": sample.summary([sample.record("release.return", "asked", 1)]),
+        "never": sample.summary([]),
+        "unread": {"unreachable": "No route to host"},
+    }
+    data = sample.data(hosts=hosts, groups={"production": ["never", "unread"]})
+    view = build_view(data, sample.GENERATED)
+    found = {(row.host, row.activity.name, row.verdict) for row in view.rows if row.activity.every == "event"}
+    assert ("asked", "release.return", "ok") in found
+    assert not [row for row in found if row[0] == "never"]
+    assert ("unread", "release.production", "unknown") in found
+    assert [row for row in found if row[1] == "release.return"] == [("asked", "release.return", "ok")]
+    absent = {line.activity.name: line.absent for section in view.sections for line in section.lines}
+    assert absent["release.staging"] == "nobody asked for it"
+
+
 def test_hosts_are_in_natural_order_and_only_in_their_groups(view: View) -> None:
     assert [host.name.split(".")[0] for host in view.hosts] == ["db1", "db2", "db10", "db11", "web1"]
     assert view.hosts[-1].rows == ()
