@@ -259,7 +259,7 @@ def test_an_index_that_only_a_standby_uses_is_not_unused(primary: PrivatePostgre
         both = review(primary, unused_after="2s", standbys=[_place(standby)])
         nobody = {"host": "127.0.0.1", "port": free_port()}
         away = review(primary, unused_after="2s", standbys=[_place(standby), nobody])
-    stranger = healthy_server()
+    stranger = healthy_server(own_cluster=True)
     try:
         add_shop(stranger)
         wrong = review(primary, unused_after="2s", standbys=[_place(stranger)])

@@ -34,12 +34,13 @@ class Defect:
     says: str = ""  # a part of the message
 
 
-def healthy_server(checksums: bool = True, **settings: str) -> PrivatePostgres:
+def healthy_server(checksums: bool = True, own_cluster: bool = False, **settings: str) -> PrivatePostgres:
     """A running server in whose settings the review finds nothing; close() it at the end.
 
     :param checksums: of data pages; what a version of initdb does by itself does not matter.
+    :param own_cluster: with a system identifier that no other server here has.
     """
-    server = PrivatePostgres(settings={**_HEALTHY, **settings})
+    server = PrivatePostgres(settings={**_HEALTHY, **settings}, own_cluster=own_cluster)
     server.create()
     has_them = "checksum version:           0" not in server.program("pg_controldata", "-D", str(server.data))
     if has_them is not checksums:

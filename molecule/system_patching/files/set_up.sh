@@ -22,8 +22,9 @@ mount --bind /run/steward-boot-id /proc/sys/kernel/random/boot_id
 rm -f /sbin/shutdown
 cat >/sbin/shutdown <<'SHUTDOWN'
 #!/bin/sh
-# In a session of its own: it outlives the connection that asked for it.
-setsid --fork sh -c 'sleep 1; cat /proc/sys/kernel/random/uuid >/run/steward-boot-id; rm -f /run/reboot-required*' </dev/null >/dev/null 2>&1
+# By systemd, as a real one is: it has nothing to do with the connection that asked for it, which ends meanwhile.
+exec systemd-run --quiet --collect \
+    sh -c 'sleep 1; cat /proc/sys/kernel/random/uuid >/run/steward-boot-id; rm -f /run/reboot-required*'
 SHUTDOWN
 chmod 755 /sbin/shutdown
 systemctl show --property=MainPID --value steward-daemon.service >/run/steward-pid-before
