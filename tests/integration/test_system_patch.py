@@ -13,7 +13,6 @@ import typing as t
 import pytest
 from support.apt import Package, architecture
 from support.patching import BROKEN, FIX, INSTALLED, Site, ids, states
-from support.plays import Play
 
 from ansible_collections.steward.maintenance.plugins.module_utils._patching import plan, upgrading
 
@@ -196,18 +195,3 @@ def test_what_the_plan_does_not_see_is_seen_by_apts_own_simulation(site: Site, m
     answer = site.patch()
     assert set(changes(answer)) == {"beta"}
     assert (answer["verdict"], answer["reason"]) == ("failed", "apt's simulation would still upgrade alpha")
-
-
-def test_a_host_that_was_broken_before_is_left_alone(site: Site, tmp_path: pathlib.Path) -> None:
-    site.populate()
-    site.security.publish(Package("alpha", FIX))
-    play = Play(tmp_path)
-    play.environment["PATH"] += ":/usr/sbin:/sbin"
-    play.variables.update(system_patching_health_command=["/bin/false"], system_patching_restart=False)
-    play.variables.update(system_patching_state_dir=str(site.state), system_patching_codename="bookworm")
-    role = {"name": "steward.maintenance.system_patching", "tasks_from": "patch"}
-    status, told = play.run(environment=site.system.environment, tasks=[{"import_role": role}])
-    assert status != 0
-    assert "the host was broken before, nothing was touched: /bin/false ended with status 1" in told
-    assert site.system.versions()["alpha"] == "1.0"
-    assert not site.state.exists()

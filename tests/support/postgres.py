@@ -23,8 +23,8 @@ from ansible_collections.steward.maintenance.plugins.module_utils._postgres.conn
 #: The database that the fixture `shop` makes.
 SHOP = "shop"
 
-#: For each directory of programs a cluster as initdb leaves it: to copy one takes a tenth of the time.
-_TEMPLATES: dict[str, pathlib.Path] = {}
+#: For programs, superuser and password a cluster as initdb leaves it: to copy one takes a tenth of the time.
+_TEMPLATES: dict[tuple[str, str, str], pathlib.Path] = {}
 
 _SETTINGS = {
     "fsync": "off",
@@ -144,14 +144,15 @@ class PrivatePostgres:
         if self._own_cluster:
             self._initdb(self.data)
         else:
-            template = _TEMPLATES.get(self.bin_dir)
+            kind = (self.bin_dir, self.superuser, self.password)
+            template = _TEMPLATES.get(kind)
             if not template:
                 place = pathlib.Path(tempfile.mkdtemp(prefix="steward-pg-template-"))
                 atexit.register(shutil.rmtree, str(place), ignore_errors=True)
                 self._own(place)
                 template = place / "data"
                 self._initdb(template)
-                _TEMPLATES[self.bin_dir] = template
+                _TEMPLATES[kind] = template
             subprocess.run(["cp", "--archive", "--reflink=auto", str(template), str(self.data)], check=True)
         self.configure()
 

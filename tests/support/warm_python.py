@@ -93,11 +93,13 @@ class _WarmPython:
         assert line, "the Python that runs modules has ended"
         return dict(json.loads(line))
 
-    def __del__(self) -> None:
+    def close(self) -> None:
         for pipe in (self._server.stdin, self._server.stdout):
             if pipe:
                 pipe.close()  # so that it ends
         self._server.wait()
+
+    __del__ = close
 
 
 #: One for each thread: what threads run at a time is to run at a time.
@@ -111,4 +113,10 @@ def run(module: str, arguments: str, environment: t.Mapping[str, str], timeout: 
     """
     if not hasattr(_OURS, "python"):
         _OURS.python = _WarmPython(environment)
-    return dict(_OURS.python.run(module, arguments, environment, timeout))
+    try:
+        return dict(_OURS.python.run(module, arguments, environment, timeout))
+    except BaseException:
+        # An answer that nobody read would be taken for the next one's.
+        _OURS.python.close()
+        del _OURS.python
+        raise
