@@ -33,7 +33,7 @@ sys.path.insert(0, str(ROOT))
 import conftest  # noqa: E402, F401 - makes the checkout importable as the collection
 from bars import Bars, NotWorked, ends_cleanly_when_told, ratio, say, tell  # noqa: E402
 from support.dependencies import PIP_AUDIT, clean_environment, parameters, write_lock, write_requirements  # noqa: E402
-from support.modules import run_module  # noqa: E402
+from support.modules import run_with_start  # noqa: E402
 from support.registries import Registries, Table, advisory, canaries, python_package  # noqa: E402
 
 #: What the bar is judged on; another number is for trying things out.
@@ -113,7 +113,7 @@ class Bench:
         place = self.scratch / f"run-{self.number}"
         arguments = parameters(place, *self.python, *self.node, osv_url=self.registries.osv_url)
         begin = time.monotonic()
-        answer = run_module("dependency_info", arguments, env=clean_environment(), timeout=_LONGEST)
+        answer = run_with_start("dependency_info", arguments, env=clean_environment(), timeout=_LONGEST)
         seconds = time.monotonic() - begin
         if answer.get("verdict") != "findings":
             raise NotWorked(f"{OURS} did not work: {answer.get('msg') or answer}"[:3000])

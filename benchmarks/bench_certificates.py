@@ -30,7 +30,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 import conftest  # noqa: E402, F401 - makes the checkout importable as the collection
 from bars import Bars, NotWorked, ends_cleanly_when_told, say  # noqa: E402
 from support.certificates import Authority, Issued  # noqa: E402
-from support.modules import run_module  # noqa: E402
+from support.modules import run_with_start  # noqa: E402
 from support.tls_servers import DIALOGUES, Server, context_of, free_address  # noqa: E402
 
 STANDARD = 500
@@ -100,7 +100,7 @@ def _round(arguments: dict[str, t.Any], fingerprint: str) -> float:
     :raises NotWorked: when something was not seen as it is.
     """
     begun = time.monotonic()
-    answer = run_module("certificate_info", arguments)
+    answer = run_with_start("certificate_info", arguments)
     seconds = time.monotonic() - begun
     seen, count = answer.get("endpoints", []), len(arguments["endpoints"])
     if len(seen) != count:

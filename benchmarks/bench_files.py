@@ -33,7 +33,7 @@ sys.path.insert(0, str(ROOT))
 
 import conftest  # noqa: E402, F401 - makes the checkout importable as the collection
 from bars import Bars, NotWorked, ends_cleanly_when_told, in_turn, ratio, say, tell  # noqa: E402
-from support.modules import run_module  # noqa: E402
+from support.modules import run_with_start  # noqa: E402
 from support.postgres import free_port  # noqa: E402
 from support.s3_server import without_credentials  # noqa: E402
 
@@ -139,7 +139,7 @@ class Bench:
     def _timed(self, side: str) -> float:
         begin = time.monotonic()
         if side == OURS:
-            answer = run_module("files_backup", self._arguments(), env=without_credentials(), timeout=_LONGEST)
+            answer = run_with_start("files_backup", self._arguments(), env=without_credentials(), timeout=_LONGEST)
             if answer.get("verdict") != "ok":
                 raise NotWorked(f"{side} did not work: {answer.get('msg') or answer}"[:3000])
         else:

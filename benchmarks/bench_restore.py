@@ -45,6 +45,7 @@ _SIDE = "restored_by_hand"
 _ASK_EVERY = 0.05
 _SESSIONS = 5
 _FIRST_WITH_ZSTD = 16
+_PHASES = ("rehash_seconds", "restore_seconds", "verify_seconds", "swap_seconds", "stopped_seconds")
 
 
 class Bench:
@@ -55,6 +56,7 @@ class Bench:
         self.scratch = scratch
         self.bars = Bars()
         self.stood: list[float] = []
+        self.phases: dict[str, list[float]] = {}
         self.login = {
             "login_unix_socket": self.server.socket_dir,
             "login_port": self.server.port,
@@ -76,6 +78,7 @@ class Bench:
         seconds = in_turn({"postgres_restore": self._ours, theirs_is: self._theirs}, self.options.rounds)
         tell(f"restore, {jobs} jobs", seconds)
         ours, theirs = seconds.values()
+        tell("of ours", self.phases)
         self._judge("restore_ratio", ratio(ours, theirs))
         tell("standstill", {"from the last answer to the next": self.stood, "the application's own start": [own]})
         self._judge("standstill_seconds", max(self.stood) - own)
@@ -98,6 +101,8 @@ class Bench:
             raise NotWorked("the database is still the old one")
         self._require_rows(SHOP)
         self.stood.append(asking.longest_gap())
+        for phase in _PHASES:
+            self.phases.setdefault(phase, []).append(answer["figures"][phase])
         self._program("dropdb", answer["kept"])
         return seconds
 

@@ -13,7 +13,7 @@ import time
 import typing as t
 
 from bars import NotWorked, maintenance_in, measured_in
-from support.modules import run_module
+from support.modules import run_with_start
 from support.postgres import SHOP, PrivatePostgres
 
 _LONGEST = 1800  # seconds that one measured program may take
@@ -30,7 +30,7 @@ def module(server: PrivatePostgres, name: str, **arguments: t.Any) -> tuple[floa
     login = {"login_unix_socket": server.socket_dir, "login_port": server.port, "login_user": server.superuser}
     begin = time.monotonic()
     try:
-        answer = run_module(name, {**login, "databases": [SHOP], **arguments}, timeout=_LONGEST)
+        answer = run_with_start(name, {**login, "databases": [SHOP], **arguments}, timeout=_LONGEST)
     except (AssertionError, subprocess.TimeoutExpired) as exc:
         raise NotWorked(f"{name} gave no answer: {exc}"[-3000:]) from exc
     seconds = time.monotonic() - begin

@@ -10,7 +10,7 @@ import time
 import typing as t
 
 from bars import NotWorked, say
-from support.modules import run_module
+from support.modules import run_with_start
 from support.postgres import SHOP, PrivatePostgres
 
 #: What the bars are judged on; other sizes are for trying things out.
@@ -85,7 +85,7 @@ class Warehouse:
 def timed(name: str, arguments: t.Mapping[str, t.Any]) -> tuple[dict[str, t.Any], float]:
     """The answer of a module that has to change something, and the seconds of its process."""
     begin = time.monotonic()
-    answer = run_module(name, arguments, timeout=_LONGEST)
+    answer = run_with_start(name, arguments, timeout=_LONGEST)
     seconds = time.monotonic() - begin
     if answer["failed"] or not answer["changed"]:
         raise NotWorked(f"{name} did not work: {answer.get('msg')}")

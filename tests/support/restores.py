@@ -92,7 +92,9 @@ class Application:
         """Looking and stopping are left to a shell, which is there at once."""
         pid, told = self.directory / "pid", self.directory / "told"
         if verb == "status":
-            return ["sh", "-c", f'kill -0 "$(cat {pid})" 2>/dev/null || exit 1']
+            # What has ended and waits to be reaped, which takes some inits seconds, does not run.
+            looked = 'read -r all 2>/dev/null <"/proc/$(cat "$1")/stat" || exit 1; all=${all##*) }; [ "${all%% *}" != Z ]'
+            return ["sh", "-c", looked, "status", str(pid)]
         if verb == "stop":
             return ["sh", "-c", f'echo stop "$(id -u)" >>{told}; kill "$(cat {pid})"']
         return [sys.executable, shop_application.__file__, str(self.directory), verb]

@@ -82,7 +82,7 @@ def layers() -> list[Layer]:
     scenario = os.environ.get("SCENARIO", "")
     cores = [
         _older_core("2.16", (3, 10), (3, 12), _core_tests(), host, boxes),
-        _older_core("2.18", (3, 11), (3, 13), _playbook_tests(), host, boxes),
+        _older_core("2.18", (3, 11), (3, 13), _between_tests(), host, boxes),
     ]
     molecule = ("tests/bed/molecule", *scenario.split())
     return [
@@ -133,20 +133,18 @@ def _older_core(
 
 
 def _core_tests() -> list[str]:
-    """What can depend on ansible-core: pages in a browser, promtool's judgement and what PostgreSQL does do not.
+    """What can depend on ansible-core: what its own programs do with playbooks and roles, by the tests that call them.
 
-    That the modules themselves run under a core is seen where the roles call them.
+    That the modules themselves run under a core is seen where the roles call them. Pages in a browser, promtool's judgement
+    and what PostgreSQL does do not depend on it.
     """
-    elsewhere = _elsewhere("promtool", "browser", *_HOST_ONLY)
-    alone = [name for name in _integration_tests() if re.search(_LOGIC_ALONE, name)]
-    return ["tests/integration", *(f"--ignore={name}" for name in sorted({*elsewhere, *alone}))]
-
-
-def _playbook_tests() -> list[str]:
-    """For a core between two others on which all that can depend on it is run: what its own programs do with a role."""
     names = set(_elsewhere("ansible-playbook")) - set(_elsewhere("promtool", "browser", *_HOST_ONLY))
-    elsewhere = rf"{_LOGIC_ALONE}|test_(cycle|secret_(role|everywhere))\.py"
-    return sorted(name for name in names if not re.search(elsewhere, name))
+    return sorted(name for name in names if not re.search(_LOGIC_ALONE, name))
+
+
+def _between_tests() -> list[str]:
+    """For a core between two others on which all that can depend on it is run."""
+    return [name for name in _core_tests() if not re.search(r"test_(cycle|secret_(role|everywhere))\.py", name)]
 
 
 def _in_containers(boxes: tuple[system.Need, ...]) -> list[Layer]:
