@@ -163,6 +163,14 @@ def decompress_directory(zstd: str, source: str, target: str, threads: int) -> N
     for name in names:
         if not name.endswith(SUFFIX):
             shutil.copyfile(os.path.join(source, name), os.path.join(target, name))
+    decompress_files(zstd, compressed, target, threads)
+
+
+def decompress_files(zstd: str, compressed: t.Sequence[str], target: str, threads: int = 1) -> None:
+    """Clear copies of files, under the same names without the suffix.
+
+    :raises ProgramFailed: when a file is not what zstd wrote, or does not fit there.
+    """
     for start in range(0, len(compressed), _MOST_FILES_A_CALL):
         part = compressed[start : start + _MOST_FILES_A_CALL]
         run([zstd, "--quiet", "--decompress", f"--threads={threads}", "--output-dir-flat", target, "--", *part])

@@ -19,7 +19,8 @@ from .backup_sets import BackupSet
 from .backup_writing import GLOBALS
 from .encryption import Key, find_key
 from .scratch import private_space, remove_leftovers
-from .unpacking import is_wrapped, key_for, require_openable, unpacked
+from .streaming import StreamedDump
+from .unpacking import is_wrapped, key_for, require_openable, unpacked, zstd_program
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,6 +53,21 @@ class Opening:
         key = self._key(backup)
         with private_space(self.scratch_path) as place, unpacked(backup, entry, place, key, self.jobs) as source:
             yield source
+
+    @contextlib.contextmanager
+    def streamed(self, backup: BackupSet, entry: t.Mapping[str, t.Any], pg_restore: str) -> t.Iterator[StreamedDump]:
+        """The same for one that is read while it is unpacked, see :func:`is_streamable`.
+
+        :raises PostgresError: when there is no room for its small tables.
+        """
+        remove_leftovers(self.scratch_path, None)
+        tables = [(table["schema"], table["name"]) for table in entry["stored_tables"]]
+        source = os.path.join(backup.path, entry["directory"])
+        with private_space(self.scratch_path) as place:
+            dump = StreamedDump(zstd_program(), pg_restore, source, os.path.join(place, "clear"), tables)
+            require_space(self.scratch_path, int(int(entry["bytes"]) * dump.unpacked_share), "what has to be unpacked")
+            dump.prepare()
+            yield dump
 
     def contents(self, backup: BackupSet, entry: t.Mapping[str, t.Any]) -> t.ContextManager[str]:
         """The same for who reads only what is in it, not the rows: that is clear in each backup that is not

@@ -22,6 +22,7 @@ from .restore_catalog import Database, Site, by_name, databases, end_sessions, s
 from .restore_dressing import setting_statements
 from .restore_naming import FILLED, PROVED, RESTORING, SIDE, Mark
 from .restore_opening import Opening
+from .unpacking import is_streamable
 
 _PG15 = 150000
 
@@ -144,14 +145,26 @@ def fill(site: Site, side: Side) -> float:
     argv.append(f"--dbname={connection_string(site.login, side.name)}")
     # The database's own settings count already; it must not refuse its own restore.
     environment = {**client_environment(site.login), "PGOPTIONS": "-c default_transaction_read_only=off"}
-    with side.opening.dump(side.backup, side.entry) as source:
-        if side.tables:
-            _fill_some(side, argv, environment, source)
-        else:
-            run([*argv, source], environment)
+    if is_streamable(side.backup) and not side.tables:
+        _fill_through_pipes(site, side, argv, environment)
+    else:
+        with side.opening.dump(side.backup, side.entry) as source:
+            if side.tables:
+                _fill_some(side, argv, environment, source)
+            else:
+                run([*argv, source], environment)
     with site.session() as conn:
         set_mark(conn, side, FILLED, site.target)
     return time.monotonic() - began
+
+
+def _fill_through_pipes(site: Site, side: Side, argv: t.Sequence[str], environment: t.Mapping[str, str]) -> None:
+    with side.opening.streamed(side.backup, side.entry, side.pg_restore) as dump:
+        conn = site.inside(side.name)
+        try:
+            dump.restore(conn, argv, environment)
+        finally:
+            conn.close()
 
 
 def _fill_some(side: Side, argv: t.Sequence[str], environment: t.Mapping[str, str], source: str) -> None:

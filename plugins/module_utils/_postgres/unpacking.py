@@ -29,6 +29,11 @@ def is_wrapped(backup: BackupSet) -> bool:
     return bool(backup.recipients) or backup.manifest.get("compressed_by", "pg_dump") != "pg_dump"
 
 
+def is_streamable(backup: BackupSet) -> bool:
+    """Whether pg_restore can read its large tables while they are unpacked."""
+    return not backup.recipients and backup.manifest.get("compressed_by") == "zstd"
+
+
 def key_for(backup: BackupSet, key: Key | None) -> Key:
     """:raises NoKey: when an encrypted backup has to be opened, and there is nothing to open it with."""
     if key is None:
@@ -42,7 +47,7 @@ def require_openable(backup: BackupSet, key: Key | None) -> None:
     if backup.recipients:
         key_for(backup, key)
     if backup.manifest.get("compressed_by") == "zstd":
-        _zstd()
+        zstd_program()
 
 
 @contextlib.contextmanager
@@ -63,7 +68,7 @@ def unpacked(
         if backup.recipients:
             _decrypt(os.path.join(source, entry["archive"]), target, key_for(backup, key))
         else:
-            decompress_directory(_zstd(), source, target, jobs)
+            decompress_directory(zstd_program(), source, target, jobs)
         yield target
     finally:
         if os.path.isdir(target):
@@ -75,7 +80,7 @@ def unpacked(
 def _decrypt(archive: str, target: str, key: Key) -> None:
     stages = [key.argv(archive)]
     if SUFFIX in os.path.basename(archive):
-        stages.append([_zstd(), "--quiet", "--decompress", "--stdout"])
+        stages.append([zstd_program(), "--quiet", "--decompress", "--stdout"])
     try:
         run_pipeline(stages, target)
     except ProgramFailed as exc:
@@ -84,7 +89,8 @@ def _decrypt(archive: str, target: str, key: Key) -> None:
         raise
 
 
-def _zstd() -> str:
+def zstd_program() -> str:
+    """:raises PostgresError: when there is none."""
     program = shutil.which("zstd")
     if not program:
         missing = "which is not in PATH: install the package zstd"
