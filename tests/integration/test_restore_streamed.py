@@ -9,12 +9,13 @@ import contextlib
 import os
 import pathlib
 import shutil
+import signal
 import stat
 import subprocess
 import typing as t
 
 import pytest
-from support.postgres import PrivatePostgres
+from support.postgres import PrivatePostgres, wait_for
 
 from ansible_collections.steward.maintenance.plugins.module_utils._postgres import contents, streaming
 from ansible_collections.steward.maintenance.plugins.module_utils._postgres.processes import (
@@ -42,8 +43,7 @@ CREATE TABLE parts_1 PARTITION OF parts FOR VALUES FROM (0) TO (10); INSERT INTO
 CREATE TABLE nothing (id serial PRIMARY KEY); SELECT setval('nothing_id_seq', 77);
 CREATE MATERIALIZED VIEW summed AS SELECT count(*) FROM orders;
 SELECT lo_from_bytea(0, 'large'), lo_from_bytea(0, 'larger')"""
-#: But the one whose name has two lines, which cannot be found in the list, is unpacked.
-_TABLES = 7
+_TABLES = 8
 
 
 class Dump:
@@ -162,3 +162,30 @@ def test_what_the_server_refuses_is_told_in_its_words(dump: Dump, jobs: int) -> 
     with pytest.raises(ProgramFailed, match=r"pg_restore ended .*violates check constraint"):
         dump.restore(streamed, "copy", jobs)
     assert all(writer.poll() is not None for writer, _words in streamed._writers)
+
+
+def test_a_killed_run_leaves_no_program_behind(dump: Dump) -> None:
+    dump.server.run_sql("INSERT INTO orders SELECT g, md5(g::text) FROM generate_series(1000, 300000) g", "original")
+    dump.make()
+    target = dump.place / "clear"
+    streamed = dump.streamed(target)
+    streamed.prepare()
+    child = os.fork()
+    if child == 0:
+        with contextlib.suppress(BaseException):
+            dump.restore(streamed, "copy", 2)
+        os._exit(9)
+    wait_for(lambda: _pipes(target) == _TABLES and any("zstd" in line for line in _at_work(dump)), "zstd is at work")
+    os.kill(child, signal.SIGKILL)
+    _pid, status = os.waitpid(child, 0)
+    assert os.WIFSIGNALED(status)
+    wait_for(lambda: not _at_work(dump), "the end of pg_restore and zstd")
+
+
+def _at_work(dump: Dump) -> list[str]:
+    """The command lines of all processes that name our directory, but for this one's children that are not reaped."""
+    found = []
+    for path in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            found.append(path.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
+    return [line for line in found if str(dump.place) in line]

@@ -14,6 +14,7 @@ of its connections waits for us, the sizes have been looked at, pipes take the p
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -31,6 +32,7 @@ SMALLEST = 1 << 20
 MOST = 200
 
 _LOOK_SECONDS = 0.01
+_LINE_BREAK = re.compile(r"[\r\n]")
 
 # pg_stat_activity would stay the same for the whole of our transaction.
 _WAITS_FOR_US = "SELECT count(*) FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid))"
@@ -156,11 +158,12 @@ def _large_tables(source: str, listed: t.Sequence[str], tables: t.Iterable[Names
     """The packed files of the largest tables, and which tables' locks are waited for before they are opened.
 
     A line of the list is like "123; 0 16390 TABLE DATA public orders app", and the file of that table is 123.dat. Names
-    with blanks may be read in two ways: then both tables are locked. Where a name is not found, its file is unpacked.
+    with blanks, which line breaks become, may be read in two ways: then both tables are locked. Where a name is not
+    found, its file is unpacked.
     """
     known: dict[str, list[Names]] = {}
     for names in tables:
-        known.setdefault(" ".join(names), []).append(names)
+        known.setdefault(_LINE_BREAK.sub(" ", " ".join(names)), []).append(names)
     found: dict[str, tuple[int, list[Names]]] = {}
     for line in listed:
         number, _semicolon, rest = line.partition("; ")
