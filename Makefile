@@ -53,7 +53,7 @@ bench-backup: ## our backup beside pg_dump in all its ways, and what its proof c
 bench-certificates: ## 500 endpoints looked at in one call, one in twenty dead or mute, under a minute
 	@bin/test --exec python benchmarks/bench_certificates.py $(BENCH)
 
-bench-files: ## our backup of 100,000 small files beside aws s3 sync, and its memory at a million, about 30 minutes
+bench-files: ## our backup of 100,000 small files beside aws s3 sync, and its memory at a million, about 40 minutes
 	@bin/test --exec python benchmarks/bench_files.py $(BENCH)
 
 bench-audit: ## our audit of the dependencies of 200 projects beside pip-audit and npm audit one by one, about 6 minutes
