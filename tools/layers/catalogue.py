@@ -135,8 +135,8 @@ def _older_core(
 def _core_tests() -> list[str]:
     """What can depend on ansible-core: what its own programs do with playbooks and roles, by the tests that call them.
 
-    That the modules themselves run under a core is seen where the roles call them. Pages in a browser, promtool's judgement
-    and what PostgreSQL does do not depend on it.
+    That the modules themselves run under a core is seen where the roles call them. Pages in a browser, promtool's
+    judgement and what PostgreSQL does do not depend on it.
     """
     names = set(_elsewhere("ansible-playbook")) - set(_elsewhere("promtool", "browser", *_HOST_ONLY))
     return sorted(name for name in names if not re.search(_LOGIC_ALONE, name))
