@@ -93,7 +93,8 @@ class Application:
         pid, told = self.directory / "pid", self.directory / "told"
         if verb == "status":
             # What has ended and waits to be reaped, which takes some inits seconds, does not run.
-            looked = 'read -r it 2>/dev/null <"/proc/$(cat "$1")/stat" || exit 1; it=${it##*) }; [ "${it%% *}" != Z ]'
+            looked = 'pid=$(cat "$1" 2>/dev/null); [ "$pid" ] || exit 1'
+            looked += '; read -r it 2>/dev/null <"/proc/$pid/stat" || exit 1; it=${it##*) }; [ "${it%% *}" != Z ]'
             return ["sh", "-c", looked, "status", str(pid)]
         if verb == "stop":
             return ["sh", "-c", f'echo stop "$(id -u)" >>{told}; kill "$(cat {pid})"']

@@ -143,8 +143,8 @@ def _core_tests() -> list[str]:
 
 
 def _between_tests() -> list[str]:
-    """For a core between two others on which all that can depend on it is run."""
-    return [name for name in _core_tests() if not re.search(r"test_(cycle|secret_(role|everywhere))\.py", name)]
+    """For a core between two others on which all that can depend on it is run: roles, facts, vaults and reports."""
+    return [name for name in _core_tests() if re.search(r"test_(maintenance_role|secret_vault|report_module)", name)]
 
 
 def _in_containers(boxes: tuple[system.Need, ...]) -> list[Layer]:
