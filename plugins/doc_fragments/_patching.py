@@ -32,8 +32,8 @@ options:
       - The accept list that M(steward.maintenance.dependency_info) takes as well. Of its entries, those with the
         ecosystem V(system) in C(scope) count here, for security fixes that are left as they are (on hold, excluded,
         kept back and so on), and for packages that no archive has. C(id) is the name of the package, or C(name=version)
-        for that very fix, for lists of packages hold no names of vulnerabilities. C(reason), C(owner) and C(until) are
-        needed; C(host) narrows the scope.
+        for that very fix, for apt's lists of packages hold no names of vulnerabilities. With dnf it may be that of an
+        advisory or of a vulnerability as well. C(reason), C(owner) and C(until) are needed; C(host) narrows the scope.
       - A fix that an entry fits is no finding until that day is over. Entries that are expired, or that fit nothing,
         are findings. Nothing is left because of an entry.
     type: list
@@ -50,6 +50,7 @@ options:
         O(codename).
       - The archive (suite) alone is never enough. It is renamed when a release ages.
       - The default knows Debian, Ubuntu and Ubuntu's ESM.
+      - Of no meaning with dnf, whose repositories have advisories.
     type: list
     elements: dict
     default:
@@ -59,12 +60,21 @@ options:
       - {origin: UbuntuESM, label: UbuntuESM, codename: CODENAME, archive: CODENAME-infra-security}
       - {origin: UbuntuESMApps, label: UbuntuESMApps, codename: CODENAME, archive: CODENAME-apps-security}
   codename:
-    description: Codename of the release, like V(bookworm). Empty means that of C(/etc/os-release).
+    description: Codename of the release, like V(bookworm). Empty means that of C(/etc/os-release). Not used with dnf.
     type: str
     default: ''
+  security_repositories:
+    description:
+      - With dnf, shell patterns of ids of repositories whose newer versions all count as security fixes. For those that
+        have no advisories (C(updateinfo)), and so cannot tell. One that has none and is not named here gives
+        V(unknown) where fixes are to be told from the rest, and a finding where everything is upgraded.
+      - Of no meaning with apt.
+    type: list
+    elements: str
+    default: []
   max_age:
     description:
-      - When O(refresh=false), a source that apt last had longer ago than this is not trusted, and the verdict is
+      - When O(refresh=false), a source that apt or dnf last had longer ago than this is not trusted, and the verdict is
         V(unknown). Each source counts for itself.
     type: str
     default: 24h
@@ -87,5 +97,6 @@ options:
     type: path
     default: ''
 requirements:
-  - The programs of apt and dpkg. Other package managers are refused by name.
+  - The programs of apt and dpkg, or dnf 4 with rpm (and C(needs-restarting) and C(versionlock) of dnf-plugins-core,
+    where those are to count). Other package managers, dnf5 among them, are refused by name.
 """

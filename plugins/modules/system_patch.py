@@ -11,15 +11,18 @@ version_added: 0.2.0
 short_description: Upgrade packages of the system to exact versions, prove it by a new simulation, or go back
 description:
   - Fetches the lists of packages, and goes on only when every source was fetched whole. C(apt-get update) ends well
-    when sources failed; here that gives V(unknown).
-  - Decides by apt's simulation which package goes to which very version, and installs those versions and no others.
-    Nothing is removed. What needs a removal, or another package that is to be left alone, is left and named.
+    when sources failed, and so does dnf with C(skip_if_unavailable); here that gives V(unknown).
+  - Decides by the simulation of apt or dnf which package goes to which very version, and installs those versions and no
+    others. Nothing is removed. What needs a removal, or another package that is to be left alone, is left and named.
   - Before anything is changed it looks at locks, at what was interrupted, at the space in all places (C(/boot) among
     them), and from where the installed versions could be had again.
-  - Afterwards dpkg must have nothing to complain about, and a new simulation must find no security fix that could be
-    installed. Otherwise the verdict is V(failed). Fixes that are left (on hold, excluded, PostgreSQL) are findings.
-  - Every step is in a journal. Killed at any moment, the next run brings to its end what was begun. An apt that is at
-    work when this module is killed is left to finish.
+  - Afterwards dpkg or rpm must have nothing to complain about, and a new simulation must find no security fix that
+    could be installed. Otherwise the verdict is V(failed). Fixes that are left (on hold, excluded, PostgreSQL) are
+    findings.
+  - A script of an rpm package that fails gives V(failed), although rpm and dnf go on and end well. It stays known until
+    the package is installed anew, goes back, or gets another version.
+  - Every step is in a journal. Killed at any moment, the next run brings to its end what was begun. An apt or dnf that
+    is at work when this module is killed is left to finish.
   - Services are not restarted by it, beside what the packages' own scripts do; see
     M(steward.maintenance.system_patch_services).
 options:
@@ -42,13 +45,16 @@ options:
       - What becomes of configuration files that somebody changed, where the new version brings another one. V(keep)
         keeps them and puts the package's beside them (C(.dpkg-dist)). V(new) takes the package's and puts yours beside
         it (C(.dpkg-old)). Files that nobody changed are replaced in both cases.
+      - rpm asks nobody. Its packages say of each file which one is used, and the other one is C(.rpmnew) or
+        C(.rpmsave). Where that is not what this option says, it is the finding V(configuration-by-package).
     type: str
     choices: [keep, new]
     default: keep
   repair:
     description:
-      - Whether C(dpkg --configure -a) runs first when dpkg was interrupted. V(own) does so only where an earlier run of
-        this module left it so, V(always) also where it was somebody else, V(never) in neither case.
+      - Whether C(dpkg --configure -a) runs first when dpkg was interrupted, or C(dnf remove --duplicates) and
+        C(dnf reinstall) when a transaction of dnf was cut off or a script failed. V(own) does so only where an earlier
+        run of this module left it so, V(always) also where it was somebody else, V(never) in neither case.
     type: str
     choices: [never, own, always]
     default: own
@@ -73,11 +79,11 @@ options:
     type: bool
     default: true
   lock_timeout:
-    description: How long to wait for others who use apt or dpkg. In check mode nobody is waited for.
+    description: How long to wait for others who use apt, dpkg, dnf or rpm. In check mode nobody is waited for.
     type: str
     default: 5m
   upgrade_timeout:
-    description: How long one call of apt that changes packages may take. Then it is stopped.
+    description: How long one call of apt or dnf that changes packages may take. Then it is stopped.
     type: str
     default: 1h
 extends_documentation_fragment:
@@ -96,7 +102,9 @@ attributes:
     support: full
 notes:
   - Run it as root.
-  - Other package managers than apt are refused by name.
+  - Tested with dnf 4.14. Other package managers than apt and dnf 4 are refused by name.
+  - Another C(dnf.conf) is read where the environment has C(STEWARD_DNF_CONFIG), and its C(installroot) is upgraded.
+    That is what C(APT_CONFIG) is for apt.
   - Configuration files that not everybody may read are not shown, and what looks like a secret in the others is masked.
 seealso:
   - module: steward.maintenance.system_patches_info
@@ -136,7 +144,7 @@ summary:
   sample: >-
     2 packages upgraded, 0 left as they are (0 security fixes among them); apt's simulation finds no other security fix
 reason:
-  description: Why it was not done, with the end of what apt said, and where that leaves the host.
+  description: Why it was not done, with the end of what apt or dnf said, and where that leaves the host.
   returned: always
   type: str
   sample: ''
@@ -144,9 +152,10 @@ findings:
   description:
     - What somebody should know about, each with C(id), C(severity), C(subject), C(message), C(value), C(threshold) and
       C(action). The ids are V(security-left), V(accept-expired), V(accept-unused),
-      V(package-without-archive), V(upgrade-left),
-      V(way-back-missing), V(apt-warning), V(dpkg-interrupted), V(space-short),
-      V(clock-not-synchronised), V(upgrade-failed), V(evidence-lost) and V(went-back).
+      V(package-without-archive), V(repository-without-advisories), V(upgrade-left),
+      V(way-back-missing), V(apt-warning), V(dpkg-interrupted), V(rpm-interrupted), V(space-short),
+      V(clock-not-synchronised), V(configuration-by-package), V(script-failed), V(upgrade-failed), V(evidence-lost) and
+      V(went-back).
   returned: always
   type: list
   elements: dict
@@ -181,11 +190,12 @@ packages:
       security: true
       origins: [Debian-Security bookworm-security]
       way_back: archive
+      advisories: []
       state: ready
       reason: ''
       accepted_until: ''
 changes:
-  description: Every package whose version is another one now, by dpkg. C(before) is empty for a new package.
+  description: Every package whose version is another one now, by dpkg or rpm. C(before) is empty for a new package.
   returned: always
   type: list
   elements: dict
@@ -225,7 +235,7 @@ evidence:
   type: str
   sample: /var/lib/steward/patching/evidence/2026-11-27T030000Z
 output:
-  description: The end of what apt or dpkg said last. All of it is in C(apt.log) in O(state_dir).
+  description: The end of what apt, dpkg or dnf said last. All of it is in C(apt.log) or C(dnf.log) in O(state_dir).
   returned: always
   type: str
   sample: Setting up openssl (3.0.16-1~deb12u1) ...

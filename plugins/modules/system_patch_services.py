@@ -12,7 +12,8 @@ short_description: Restart services that run replaced files, until none does
 description:
   - After an upgrade, programs go on with the old files, and their holes, until they are restarted. This looks at what
     every process has mapped, restarts the services of systemd that those belong to, and looks again, until none is left
-    that may be restarted. Where C(needrestart) is installed, what it knows is added.
+    that may be restarted. Where C(needrestart) is installed (with apt), or C(dnf needs-restarting) (with dnf), what it
+    knows is added.
   - A service must be active again after its restart. One that still runs replaced files then gives V(failed).
   - Some are never restarted, and told with the reason. A reboot restarts D-Bus, logind, network and display managers;
     Docker, libvirt and consoles are for somebody to restart by hand; PostgreSQL has a rule of its own; and so has the
@@ -48,7 +49,7 @@ attributes:
   idempotent:
     support: full
 requirements:
-  - The programs of apt and dpkg, and systemd.
+  - The programs of apt and dpkg, or dnf 4 and rpm; and systemd.
 notes:
   - Run it as root.
   - Processes in logins, in services of users, in containers and outside of any service are told, and left alone.

@@ -11,14 +11,17 @@ version_added: 0.2.0
 short_description: Which packages of the system wait for an upgrade, and whether it could be done now
 description:
   - Tells which packages have a newer version, which of those is a security fix, and which would be left as they are and
-    why (on hold, kept back, phased, pinned, excluded, or in the way of others), by apt's own simulation.
-  - A package lacks a security fix when an archive for security fixes has a newer version than the installed one, also
-    where apt would take a version from elsewhere. Such an archive is known by its label and its codename.
+    why (on hold, kept back, phased, pinned, excluded, or in the way of others), by the own simulation of apt or dnf.
+  - With apt, a package lacks a security fix when an archive for security fixes has a newer version than the installed
+    one, also where apt would take a version from elsewhere. Such an archive is known by its label and its codename.
+  - With dnf, it lacks one when an advisory of type C(security) is about a newer version than the installed one. The
+    advisories are told with their severity. A repository without advisories cannot tell, and gives V(unknown).
   - Tells as well whether an upgrade could begin (locks and who holds them, an interrupted dpkg, space, the clock),
     which services run files that were replaced, whether a reboot is needed, and from where the installed version of
     each package could be had again.
   - Lists that could not be fetched, or are too old, give V(unknown), never a clean answer. C(apt-get update) ends well
-    when sources failed, so each source is judged by itself.
+    when sources failed, and dnf passes over repositories with C(skip_if_unavailable), so each source is judged by
+    itself.
 options:
   upgrade:
     description: What an upgrade would be about. V(all) has the newest of every package, V(security) only fixes.
@@ -44,7 +47,9 @@ extends_documentation_fragment:
   - steward.maintenance._patching
 notes:
   - What other accounts run can be seen by root alone. Otherwise V(services) is V(unknown).
-  - Severities of single fixes are not in the lists of packages.
+  - Severities of single fixes are not in apt's lists of packages.
+  - Another C(dnf.conf) is read where the environment has C(STEWARD_DNF_CONFIG), and its C(installroot) is looked at.
+    That is what C(APT_CONFIG) is for apt.
 seealso:
   - module: steward.maintenance.system_patch
   - module: steward.maintenance.system_patch_services
@@ -91,9 +96,9 @@ findings:
   description:
     - What somebody should know about, each with C(id), C(severity), C(subject), C(message), C(value), C(threshold) and
       C(action). The ids are V(security-waiting), V(security-left), V(accept-expired), V(accept-unused),
-      V(package-without-archive), V(upgrades-waiting), V(upgrade-left), V(way-back-missing), V(apt-warning),
-      V(lock-held), V(dpkg-interrupted), V(space-short), V(clock-not-synchronised), V(service-uses-replaced-files),
-      V(process-uses-replaced-files) and V(reboot-needed).
+      V(package-without-archive), V(repository-without-advisories), V(upgrades-waiting), V(upgrade-left),
+      V(way-back-missing), V(apt-warning), V(lock-held), V(dpkg-interrupted), V(rpm-interrupted), V(space-short),
+      V(clock-not-synchronised), V(service-uses-replaced-files), V(process-uses-replaced-files) and V(reboot-needed).
   returned: always
   type: list
   elements: dict
@@ -119,10 +124,12 @@ coverage:
 packages:
   description:
     - Packages that have a newer version. C(state) is V(ready), or why it would be left, V(held), V(excluded),
-      V(postgresql), V(pinned), V(phased), V(kept-back) or V(blocked), with C(reason).
-    - C(way_back) says where the installed version could be had again, V(kept) (put aside), V(cache) (apt's cache) or
-      V(archive); empty when nowhere. C(accepted_until) is the last day on which O(accepted) allows a security fix to be
-      left.
+      V(postgresql), V(pinned), V(phased), V(module), V(replaced), V(unavailable),
+      V(kept-back) or V(blocked), with C(reason).
+    - C(way_back) says where the installed version could be had again, V(kept) (put aside), V(cache) (that of apt or
+      dnf) or V(archive); empty when nowhere. C(advisories) has what a repository of dnf says of its fixes, each with
+      C(id), C(severity), C(version) and C(cves); it is empty with apt. C(accepted_until) is the last day on which
+      O(accepted) allows a security fix to be left.
   returned: always
   type: list
   elements: dict
@@ -133,6 +140,7 @@ packages:
       security: true
       origins: [Debian-Security bookworm-security]
       way_back: archive
+      advisories: []
       state: ready
       reason: ''
       accepted_until: ''
@@ -152,7 +160,7 @@ configuration_files:
   sample: [{package: openssl, path: /etc/ssl/openssl.cnf}]
 sources:
   description:
-    - Sources of packages with C(source), C(age_seconds) (since apt last had its list whole and signed; null when never)
+    - Sources of packages with C(source), C(age_seconds) (since apt or dnf last had its list whole; null when never)
       and C(problem), which is empty when it can be trusted.
   returned: always
   type: list

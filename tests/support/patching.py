@@ -40,33 +40,28 @@ FIX = "1.0+deb12u1"
 BROKEN = {"postinst": "echo the cause of it all; exit 3"}
 
 
-class Site:
-    """One host, the archive of its release and that of its security fixes."""
+class _System(t.Protocol):
+    """A system of a test's own, as the modules find it."""
 
-    def __init__(self, directory: pathlib.Path, signer: Signer) -> None:
+    root: pathlib.Path
+    environment: dict[str, str]
+
+
+class Host:
+    """The modules run on a system of a test's own."""
+
+    system: _System
+
+    def __init__(self, directory: pathlib.Path) -> None:
         self.directory = directory
-        # apt's own account for downloads has to come through here.
-        directory.chmod(0o755)
         www = directory / "www"
         www.mkdir()
-        self.signer = signer
         self.web = Web(www)
-        self.main = Archive(www / "debian", signer, *MAIN)
-        self.security = Archive(www / "security", signer, *SECURITY, suite="oldstable-security")
-        self.system = System(directory / "root", signer)
-        self.system.source("main", f"{self.web.url}/debian", MAIN[1])
-        self.system.source("security", f"{self.web.url}/security", SECURITY[1])
         self.state = directory / "state"
         self.children: list[subprocess.Popen[bytes]] = []
 
-    def populate(self, *packages: Package) -> None:
-        """Installed packages, whose versions their archive has still."""
-        chosen = packages or INSTALLED
-        self.system.install(*chosen)
-        self.main.publish(*chosen)
-
     def arguments(self, **given: t.Any) -> dict[str, t.Any]:
-        return {"state_dir": str(self.state), "codename": "bookworm", **given}
+        return {"state_dir": str(self.state), **given}
 
     def look(self, *checks: str, **given: t.Any) -> dict[str, t.Any]:
         """What the module says, without a process of its own: there are many of these."""
@@ -89,15 +84,10 @@ class Site:
 
     @contextlib.contextmanager
     def _here(self) -> t.Iterator[None]:
-        """With this system's apt. The clock of the machine is not what is tested."""
+        """With this system's package manager. The clock of the machine is not what is tested."""
         clock = mock.patch.object(preflight, "clock_is_synchronised", return_value=True)
         with mock.patch.dict(os.environ, self.system.environment), clock:
             yield
-
-    @contextlib.contextmanager
-    def apt(self) -> t.Iterator[programs.Apt]:
-        with self._here():
-            yield programs.Apt()
 
     def _filled(self, known: dict[str, dict[str, t.Any]], **given: t.Any) -> dict[str, t.Any]:
         defaults = {name: argument.get("default") for name, argument in known.items()}
@@ -113,6 +103,38 @@ class Site:
             process.kill()
             process.communicate()
         self.web.close()
+
+
+class Site(Host):
+    """One host with apt, the archive of its release and that of its security fixes."""
+
+    system: System
+
+    def __init__(self, directory: pathlib.Path, signer: Signer) -> None:
+        super().__init__(directory)
+        # apt's own account for downloads has to come through here.
+        directory.chmod(0o755)
+        www = directory / "www"
+        self.signer = signer
+        self.main = Archive(www / "debian", signer, *MAIN)
+        self.security = Archive(www / "security", signer, *SECURITY, suite="oldstable-security")
+        self.system = System(directory / "root", signer)
+        self.system.source("main", f"{self.web.url}/debian", MAIN[1])
+        self.system.source("security", f"{self.web.url}/security", SECURITY[1])
+
+    def populate(self, *packages: Package) -> None:
+        """Installed packages, whose versions their archive has still."""
+        chosen = packages or INSTALLED
+        self.system.install(*chosen)
+        self.main.publish(*chosen)
+
+    def arguments(self, **given: t.Any) -> dict[str, t.Any]:
+        return super().arguments(**{"codename": "bookworm", **given})
+
+    @contextlib.contextmanager
+    def apt(self) -> t.Iterator[programs.Apt]:
+        with self._here():
+            yield programs.Apt()
 
 
 def ids(answer: dict[str, t.Any]) -> list[str]:

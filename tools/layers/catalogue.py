@@ -35,10 +35,11 @@ _LOGIC_ALONE = (
 )
 #: Backups: these on the host, and what depends on a version's programs on the oldest and the newest version as well.
 _BACKUPS = r"test_(backup|offsite|files|physical|drill|restore|canary_(offsite|files)|postgres_restore)"
-#: Tests that need boto3 and an S3 server, pgBackRest, nginx, HAProxy, Pebble, PgBouncer, npm and pip-audit, or the
+#: Tests that need boto3 and an S3 server, pgBackRest, nginx, HAProxy, Pebble, PgBouncer, npm and pip-audit, dnf, or the
 #: wheel's PostgreSQL beside the host's. What they test does not depend on PostgreSQL's version or on ansible-core.
 _HOST_ONLY = tuple(
-    f"mark.{name}" for name in ("s3", "pgbackrest", "nginx", "haproxy", "packages", "pebble", "pgbouncer", "majors")
+    f"mark.{name}"
+    for name in ("s3", "pgbackrest", "nginx", "haproxy", "packages", "pebble", "pgbouncer", "majors", "dnf")
 )
 #: Images of a version between two others, on which less is run, and of the newest one: its pgBackRest is another one
 #: than this host's, too.
@@ -76,7 +77,7 @@ def layers() -> list[Layer]:
         *(system.GIT, system.POSTGRES, system.PGBACKREST, system.AGE, system.ZSTD),
         *(system.JOURNAL, system.PROMTOOL, system.CHROMIUM, system.NGINX, system.NPM, system.PEBBLE),
         *(system.PGBOUNCER, system.CARES, system.EVENT, *system.GPG),
-        *(system.APACHE, system.HAPROXY, system.TRACING, system.LUA, system.NSUPDATE, system.NAMED),
+        *(system.APACHE, system.HAPROXY, system.TRACING, system.LUA, system.NSUPDATE, system.NAMED, *system.RPM),
     )
     boxes = tuple(system.containers())
     scenario = os.environ.get("SCENARIO", "")

@@ -66,6 +66,14 @@ CARES = Need("libc-ares2", "/usr/lib/*/libcares.so.2")
 EVENT = Need("libevent-2.1-7", "/usr/lib/*/libevent-2.1.so.7")
 #: Archives of packages are signed with it; the agent makes the key.
 GPG = (Need("gpg", "gpg"), Need("gpg-agent", "gpg-agent"))
+#: rpm packages are made, listed and installed with these, into directories. On Debian none of them touches the system's
+#: own packages.
+RPM = (
+    Need("rpm", "rpmbuild"),
+    Need("createrepo-c", "createrepo_c"),
+    Need("dnf", "dnf"),
+    Need("dnf-plugins-core", "/usr/lib/python3/dist-packages/dnf-plugins/versionlock.py"),
+)
 CHROMIUM = Need("chromium", "chromium chromium-browser google-chrome google-chrome-stable")
 
 #: Taken out of their packages, for installing those may start a server, and no more of them is wanted than the program:

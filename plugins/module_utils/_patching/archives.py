@@ -19,6 +19,7 @@ import typing as t
 from .._core.masking import mask_secrets
 from .._core.suggest import InputError, refuse_unknown
 from . import versions
+from .advisories import Advisory
 from .programs import Apt, PatchingError
 
 #: Keys of a line of `apt-cache policy` -> what we call them.
@@ -83,6 +84,11 @@ class Table:
         part = [each for each in self.versions if each.phased is not None and each.phased < 100]
         newer = [each for each in part if self.installed and versions.is_newer(each.version, self.installed)]
         return max(newer, key=lambda each: versions.key(each.version), default=None)
+
+    @property
+    def advisories(self) -> tuple[Advisory, ...]:
+        """What newer versions are for. apt's lists have none."""
+        return ()
 
     def security(self, rules: t.Sequence[t.Mapping[str, str]]) -> Version | None:
         """The newest version in a security archive that is newer than the installed one.

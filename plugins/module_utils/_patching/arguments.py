@@ -16,9 +16,9 @@ from .._core.accepted import SYSTEM, read_accepted
 from .._core.durations import parse_duration
 from .._core.records import default_path
 from .._core.suggest import InputError
-from . import archives, configuration, looking, restarting, upgrading
+from . import archives, configuration, dnf_lists, hosts, looking, restarting, upgrading
 from .plan import ALL, LEAVE, SECURITY, UPGRADE, Policy
-from .upgrading import ALWAYS, KEEP, NEVER, OWN, REQUIRE, RETURN, RETURNED, STAY, TELL, UPGRADED
+from .upgrade import ALWAYS, KEEP, NEVER, OWN, REQUIRE, RETURN, RETURNED, STAY, TELL, UPGRADED
 
 #: What is common to looking and doing; documented by the fragment steward.maintenance._patching.
 POLICY_ARGUMENTS: dict[str, dict[str, t.Any]] = {
@@ -28,6 +28,7 @@ POLICY_ARGUMENTS: dict[str, dict[str, t.Any]] = {
     "host": {"type": "str", "default": ""},
     "security_origins": {"type": "list", "elements": "dict", "default": list(archives.SECURITY_ORIGINS)},
     "codename": {"type": "str", "default": ""},
+    "security_repositories": {"type": "list", "elements": "str", "default": []},
     "refresh": {"type": "bool", "default": True},
     "max_age": {"type": "str", "default": "24h"},
     "max_release_age": {"type": "str", "default": "30d"},
@@ -58,9 +59,9 @@ SERVICES_ARGUMENTS: dict[str, dict[str, t.Any]] = {
     "timeout": {"type": "str", "default": "10m"},
 }
 
-_PATTERN = re.compile(r"[a-z0-9*?][a-z0-9+.*?\[\]!-]*")
+_PATTERN = re.compile(r"[A-Za-z0-9*?][A-Za-z0-9_+.*?\[\]!-]*")
+_REPOSITORY = re.compile(r"[A-Za-z0-9_.:*?\[\]!-]+")
 _CODENAME = re.compile(r"[a-z][a-z0-9-]*")
-_OS_RELEASE = ("/etc/os-release", "/usr/lib/os-release")
 
 
 def looking_settings_from(params: t.Mapping[str, t.Any]) -> looking.Settings:
@@ -73,7 +74,7 @@ def looking_settings_from(params: t.Mapping[str, t.Any]) -> looking.Settings:
         refresh=params["refresh"],
         max_age=duration_from(params, "max_age"),
         timeout=duration_from(params, "timeout"),
-        kept=os.path.join(state_directory(params), "kept"),
+        state_dir=state_directory(params),
         max_release_age=_release_age(params),
     )
 
@@ -113,17 +114,24 @@ def policy_from(params: t.Mapping[str, t.Any]) -> Policy:
     for pattern in params["exclude"]:
         if not _PATTERN.fullmatch(pattern):
             raise InputError(f"exclude has {pattern!r}: write names of packages, with * where you want, like 'linux-*'")
-    codename = params["codename"] or _own_codename()
-    uses = any(archives.CODENAME in str(value) for rule in params["security_origins"] for value in _values(rule))
-    if uses and not codename:
-        raise InputError(f"codename is empty, and {_OS_RELEASE[0]} has no VERSION_CODENAME: write that of the release")
-    if codename and not _CODENAME.fullmatch(codename):
-        raise InputError(f"codename is {codename!r}: write that of the release, like bookworm")
-    rules = archives.security_rules(params["security_origins"], codename)
+    for pattern in params["security_repositories"]:
+        if not _REPOSITORY.fullmatch(pattern):
+            raise InputError(f"security_repositories has {pattern!r}: write ids of repositories, with * where you want")
+    rules = dnf_lists.rules(params["security_repositories"]) if hosts.kind() == hosts.DNF else _archive_rules(params)
     # One list for all ecosystems: what is not said to be of the system is for the audit of dependencies.
     entries = tuple(one for one in read_accepted(params["accepted"]) if one.scope.get("ecosystem") == SYSTEM)
     host = params["host"] or os.uname().nodename
     return Policy(params["upgrade"], rules, tuple(params["exclude"]), params["postgresql"], entries, host)
+
+
+def _archive_rules(params: t.Mapping[str, t.Any]) -> list[dict[str, str]]:
+    codename = params["codename"] or hosts.release().get("VERSION_CODENAME", "")
+    uses = any(archives.CODENAME in str(value) for rule in params["security_origins"] for value in _values(rule))
+    if uses and not codename:
+        raise InputError("codename is empty, and /etc/os-release has no VERSION_CODENAME: write that of the release")
+    if codename and not _CODENAME.fullmatch(codename):
+        raise InputError(f"codename is {codename!r}: write that of the release, like bookworm")
+    return archives.security_rules(params["security_origins"], codename)
 
 
 def _values(rule: t.Any) -> t.Iterable[t.Any]:
@@ -148,15 +156,3 @@ def state_directory(params: t.Mapping[str, t.Any]) -> str:
     if not os.path.isabs(given):
         raise InputError(f"state_dir is {given!r}: write an absolute path")
     return str(given)
-
-
-def _own_codename() -> str:
-    for path in _OS_RELEASE:
-        try:
-            with open(path, encoding="utf-8", errors="replace") as file:
-                lines = dict(line.strip().split("=", 1) for line in file if "=" in line)
-        except OSError:
-            continue
-        if lines.get("VERSION_CODENAME"):
-            return lines["VERSION_CODENAME"].strip("\"'")
-    return ""

@@ -19,10 +19,10 @@ import stat
 import typing as t
 
 from .._core.masking import MASK, mask_secrets
-from .dpkg import conffiles
-from .programs import Apt
+from .manager import KEEP, NEW, Manager
 
-KEEP, NEW = "keep", "new"
+__all__ = ["KEEP", "NEW", "OPTIONS", "Changed", "changed", "options", "outcome", "stamps", "variables"]
+
 _MOST_BYTES = 256 * 1024
 _MOST_LINES = 200
 _SECRET_WORD = re.compile(
@@ -34,7 +34,6 @@ OPTIONS = {
     NEW: ("--force-confnew",),
 }
 _UCF = {KEEP: {"UCF_FORCE_CONFFOLD": "1"}, NEW: {"UCF_FORCE_CONFFNEW": "1"}}
-_BESIDE = {KEEP: ".dpkg-dist", NEW: ".dpkg-old"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,24 +56,23 @@ def variables(policy: str) -> dict[str, str]:
     return dict(_UCF[policy])
 
 
-def changed(apt: Apt, names: t.Iterable[str]) -> list[Changed]:
+def changed(manager: Manager, names: t.Iterable[str]) -> list[Changed]:
     """The files that somebody changed, of these packages."""
     found = []
-    for package, files in conffiles(apt, names).items():
-        for path, digest in files.items():
-            content = _read(apt.in_root(path))
-            # MD5 is what dpkg keeps of them; nobody is kept out by it.
-            if content is not None and hashlib.md5(content).hexdigest() != digest:  # noqa: S324
+    for package, files in manager.conffiles(names).items():
+        for path, (algorithm, digest) in files.items():
+            content = _read(manager.in_root(path))
+            if content is not None and hashlib.new(algorithm, content).hexdigest() != digest:
                 found.append(Changed(package, path))
     return sorted(found, key=lambda one: (one.package, one.path))
 
 
-def stamps(apt: Apt, files: t.Iterable[Changed]) -> dict[str, tuple[int, int]]:
+def stamps(manager: Manager, files: t.Iterable[Changed], policy: str) -> dict[str, tuple[int, int]]:
     """What lies beside them now, so that what an upgrade puts there can be told from it."""
     found = {}
     for one in files:
-        for suffix in _BESIDE.values():
-            path = apt.in_root(one.path) + suffix
+        for ending in manager.beside(policy):
+            path = manager.in_root(one.path) + ending
             try:
                 seen = os.stat(path)
                 found[path] = (seen.st_mtime_ns, seen.st_ino)
@@ -84,24 +82,23 @@ def stamps(apt: Apt, files: t.Iterable[Changed]) -> dict[str, tuple[int, int]]:
 
 
 def outcome(
-    apt: Apt, files: t.Iterable[Changed], before: t.Mapping[str, tuple[int, int]], policy: str
+    manager: Manager, files: t.Iterable[Changed], before: t.Mapping[str, tuple[int, int]], policy: str
 ) -> list[dict[str, t.Any]]:
-    """Each file for which dpkg had to choose: which one is used, where the other one is, and how they differ."""
+    """Each file for which a choice was made: which one is used, where the other one is, and how they differ."""
     found = []
     for one in files:
-        used = apt.in_root(one.path)
-        other = used + _BESIDE[policy]
-        try:
-            seen = os.stat(other)
-        except OSError:
-            continue
-        if before.get(other) == (seen.st_mtime_ns, seen.st_ino):
-            continue
-        old, new = (used, other) if policy == KEEP else (other, used)
-        entry = {"package": one.package, "path": one.path, "used": "own" if policy == KEEP else "package"}
-        entry["other"] = one.path + _BESIDE[policy]
-        entry["diff"] = _diff(old, new, one.path)
-        found.append(entry)
+        for ending, whose in manager.beside(policy).items():
+            used = manager.in_root(one.path)
+            other = used + ending
+            try:
+                seen = os.stat(other)
+            except OSError:
+                continue
+            if before.get(other) == (seen.st_mtime_ns, seen.st_ino):
+                continue
+            old, new = (used, other) if whose == "own" else (other, used)
+            entry = {"package": one.package, "path": one.path, "used": whose, "other": one.path + ending}
+            found.append({**entry, "diff": _diff(old, new, one.path)})
     return found
 
 

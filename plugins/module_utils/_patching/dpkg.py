@@ -8,52 +8,16 @@ Note that this module util is PRIVATE to the collection. It can have breaking ch
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import typing as t
 
+from .packages import Installed, Interrupted
 from .programs import Apt
 
 _FIELDS = ("binary:Package", "Version", "db:Status-Want", "db:Status-Status", "db:Status-Eflag", "Installed-Size")
 _FORM = "".join(f"${{{field}}}\\t" for field in _FIELDS) + "\\n"
 #: Nothing has to be done about these.
 _AT_REST = ("installed", "config-files", "not-installed")
-
-
-@dataclasses.dataclass(frozen=True)
-class Installed:
-    """One package as dpkg has it. `name` has the architecture behind it where that is not the host's own."""
-
-    name: str
-    version: str
-    wanted: str
-    state: str
-    flag: str
-    size: int
-
-    @property
-    def is_whole(self) -> bool:
-        return self.state == "installed" and self.flag == "ok"
-
-    @property
-    def is_held(self) -> bool:
-        return self.wanted == "hold"
-
-
-@dataclasses.dataclass(frozen=True)
-class Interrupted:
-    """Packages that are neither wholly there nor gone, and whether dpkg itself was cut off."""
-
-    packages: tuple[str, ...]
-    is_cut_off: bool
-
-    def __bool__(self) -> bool:
-        return bool(self.packages) or self.is_cut_off
-
-    def told(self) -> str:
-        if self.packages:
-            return f"dpkg was interrupted: {', '.join(self.packages)}"
-        return "dpkg was interrupted while it wrote down what it had done"
 
 
 def plain(name: str, architecture: str) -> str:
@@ -115,15 +79,4 @@ def conffiles(apt: Apt, names: t.Iterable[str]) -> dict[str, dict[str, str]]:
             words = line.split()
             if len(words) == 2:
                 found.setdefault(package, {})[words[0]] = words[1]
-    return found
-
-
-def versions_changed(before: t.Mapping[str, Installed], after: t.Mapping[str, Installed]) -> list[dict[str, str]]:
-    """Every package whose version is another one now; empty where it was not there, or is not any more."""
-    found = []
-    for name in sorted({*before, *after}):
-        old = before[name].version if name in before else ""
-        new = after[name].version if name in after else ""
-        if old != new:
-            found.append({"name": name, "before": old, "after": new})
     return found

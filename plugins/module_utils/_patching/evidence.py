@@ -11,12 +11,11 @@ from __future__ import annotations
 import os
 import shutil
 import typing as t
-import urllib.parse
 
 from .._core import cyclonedx
 from .._core.evidence import write_evidence
-from .dpkg import Installed
-from .programs import Apt
+from .manager import Manager
+from .packages import Installed
 
 #: As many upgrades as are kept: two years of months.
 _MOST_KEPT = 24
@@ -25,7 +24,7 @@ _OS_RELEASE = ("etc/os-release", "usr/lib/os-release")
 
 def keep(
     directory: str,
-    apt: Apt,
+    manager: Manager,
     packages: tuple[t.Mapping[str, Installed], t.Mapping[str, Installed]],
     told: t.Mapping[str, t.Any],
 ) -> str:
@@ -35,9 +34,9 @@ def keep(
     :param told: what else is known, with the moment (`at`) and the name of the `host`.
     :raises OSError: when it cannot be written.
     """
-    release = _release(apt)
-    before, after = (_bill(apt, one, told["host"], told["at"], release) for one in packages)
-    programs = {name: _first_line(apt, name) for name in ("apt-get", "dpkg")}
+    release = _release(manager)
+    before, after = (_bill(manager, one, told["host"], told["at"], release) for one in packages)
+    programs = {name: manager.version_of(name) for name in manager.programs}
     place = os.path.join(directory, told["at"].replace(":", ""))
     files = {"sbom-before.json": before, "sbom-after.json": after, "difference.json": told["changes"]}
     write_evidence(place, {**files, "upgrade.json": {**told, "release": release, "programs": programs}})
@@ -46,30 +45,26 @@ def keep(
     return place
 
 
-def _bill(apt: Apt, packages: t.Mapping[str, Installed], host: str, moment: str, release: dict[str, str]) -> t.Any:
-    distribution = release.get("ID") or "debian"
+def _bill(
+    manager: Manager, packages: t.Mapping[str, Installed], host: str, moment: str, release: dict[str, str]
+) -> t.Any:
     components = []
     for name, one in sorted(packages.items()):
-        base, _colon, architecture = name.partition(":")
-        version = urllib.parse.quote(one.version, safe="")
-        url = f"pkg:deb/{distribution}/{urllib.parse.quote(base, safe='')}@{version}"
-        url += f"?arch={architecture or apt.architecture}"
-        components.append({"type": "library", "bom-ref": url, "name": base, "version": one.version, "purl": url})
+        for version in one.versions:
+            url = manager.url(name, version, release.get("ID", ""))
+            base = name.partition(":")[0]
+            components.append({"type": "library", "bom-ref": url, "name": base, "version": version, "purl": url})
     root = {"type": "operating-system", "bom-ref": f"host:{host}", "name": host}
     tied = [{"ref": root["bom-ref"], "dependsOn": [one["bom-ref"] for one in components]}]
     return cyclonedx.document(root, components, tied, moment)
 
 
-def _release(apt: Apt) -> dict[str, str]:
+def _release(manager: Manager) -> dict[str, str]:
     for path in _OS_RELEASE:
         try:
-            with open(apt.in_root(path), encoding="utf-8", errors="replace") as file:
+            with open(manager.in_root(path), encoding="utf-8", errors="replace") as file:
                 pairs = [line.strip().split("=", 1) for line in file if "=" in line]
         except OSError:
             continue
         return {name: value.strip("\"'") for name, value in pairs if name in ("ID", "VERSION_ID", "VERSION_CODENAME")}
     return {}
-
-
-def _first_line(apt: Apt, program: str) -> str:
-    return apt.call(program, "--version", must=False).out.partition("\n")[0].strip()

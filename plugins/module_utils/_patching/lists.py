@@ -51,16 +51,21 @@ class Source:
 
 @dataclasses.dataclass
 class Lists:
-    """All sources, and what apt warned of that is no failure."""
+    """All sources, and what the manager warned of that is no failure.
+
+    `blind`: sources that cannot tell which of their versions are security fixes, where nothing depends on that.
+    """
 
     sources: list[Source]
     warnings: list[str] = dataclasses.field(default_factory=list)
+    manager: str = "apt"
+    blind: list[str] = dataclasses.field(default_factory=list)
 
     @property
     def problem(self) -> str:
         """Why they cannot be trusted; each source with its reason."""
         if not self.sources:
-            return "apt has no source of packages at all"
+            return f"{self.manager} has no source of packages at all"
         return "; ".join(f"{one.name}: {one.problem}" for one in self.sources if one.problem)
 
     @property

@@ -16,29 +16,34 @@ import typing as t
 from .._core import accepted
 from .._core.clock import utc_now
 from .._core.result import Finding, Result
-from . import configuration, dpkg, lists, preflight, previous, reboot, releases, replaced
-from .plan import Plan, Policy, answered, answered_orphan, make_plan
-from .programs import Apt, PatchingError, open_directory
+from . import advisories, configuration, hosts, lists, preflight, previous, replaced
+from .manager import Manager
+from .plan import Change, Plan, Policy, answered, answered_orphan, make_plan
+from .programs import PatchingError, open_directory
 
 PACKAGES, PREFLIGHT, SERVICES, REBOOT = "packages", "preflight", "services", "reboot"
 CHECKS = (PACKAGES, PREFLIGHT, SERVICES, REBOOT)
 _NAMED = 10
-_LEFT_SEVERITY = {"phased": "info", "excluded": "low", "kept-back": "low"}
+_LEFT_SEVERITY = {"phased": "info", "module": "info", "excluded": "low", "kept-back": "low"}
 #: Who can be restarted while the host is in use, and who cannot, is policy; that it runs old files is a fact.
 _HIGH, _MEDIUM, _LOW = "high", "medium", "low"
 
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """How a look is set. `kept`: where previous versions are put aside."""
+    """How a look is set. `state_dir`: where previous versions are put aside, and what failed is written down."""
 
     policy: Policy
     checks: tuple[str, ...]
     refresh: bool
     max_age: float
     timeout: float
-    kept: str
+    state_dir: str
     max_release_age: float
+
+    @property
+    def kept(self) -> str:
+        return os.path.join(self.state_dir, "kept")
 
 
 @dataclasses.dataclass
@@ -80,25 +85,27 @@ def look(settings: Settings, outcome: Outcome) -> Result:
     notes = _Notes()
     looked, of = 0, 0
     try:
-        apt = Apt(timeout=settings.timeout)
         with contextlib.ExitStack() as stack:
+            manager = hosts.manager(settings.timeout, settings.state_dir)
+            stack.callback(manager.close)
             # Lists are needed for packages and for the space that those take.
             if {PACKAGES, PREFLIGHT} & set(settings.checks):
-                apt, known = _lists(apt, settings, stack)
-                unseen = releases.judge(apt, known, settings.policy.rules, settings.max_release_age)
+                manager, known = _lists(manager, settings, stack)
+                stack.callback(manager.close)
+                unseen = manager.unseen(known, settings.policy, settings.max_release_age)
                 outcome.sources = [source.to_dict() for source in known.sources]
                 looked, of = known.good, max(1, len(known.sources))
-                notes.findings += [_warning(text) for text in known.warnings]
+                notes.findings += source_findings(manager, known)
                 if unseen and known.sources:
                     notes.unknown.append(unseen)
                 if known.problem:
                     notes.unknown.append(f"the lists of packages cannot be trusted: {known.problem}")
-                plan = make_plan(apt, settings.policy)
+                plan = make_plan(manager, settings.policy)
                 if PACKAGES in settings.checks:
-                    _packages(apt, plan, settings, outcome, notes)
+                    _packages(manager, plan, settings, outcome, notes)
                 if PREFLIGHT in settings.checks:
-                    _preflight(apt, plan, outcome, notes)
-            _host(apt, settings.checks, outcome, notes)
+                    _preflight(manager, plan, outcome, notes)
+            _host(manager, settings.checks, outcome, notes)
     except PatchingError as exc:
         notes.unknown.append(str(exc))
     summary = "; ".join(notes.told) or "the packages of the system cannot be looked at"
@@ -107,29 +114,37 @@ def look(settings: Settings, outcome: Outcome) -> Result:
     return Result(verdict, summary, reason, tuple(notes.findings), notes.figures, looked, of)
 
 
-def _lists(apt: Apt, settings: Settings, stack: contextlib.ExitStack) -> tuple[Apt, lists.Lists]:
-    """An apt with lists to go by: new ones aside, or those of the host as they are."""
+def _lists(manager: Manager, settings: Settings, stack: contextlib.ExitStack) -> tuple[Manager, lists.Lists]:
+    """A manager with lists to go by: new ones aside, or those of the host as they are."""
     if settings.refresh:
-        return lists.fetch_aside(apt, stack.enter_context(open_directory()), settings.timeout)
-    return apt, lists.known(apt, settings.max_age)
+        return manager.fetch_aside(stack.enter_context(open_directory()), settings.timeout)
+    return manager, manager.known(settings.max_age)
 
 
-def _warning(text: str) -> Finding:
-    return Finding(
-        "apt-warning", "info", "apt-get update", text, action="see to it; the lists were fetched all the same"
-    )
+def source_findings(manager: Manager, known: lists.Lists) -> list[Finding]:
+    """What there is to say about sources that could be read."""
+    action = "see to it; the lists were fetched all the same"
+    id_ = f"{manager.name}-warning"
+    found = [Finding(id_, "info", manager.refreshes, text, action=action) for text in known.warnings]
+    for name in known.blind:
+        message = "it has no advisories (updateinfo): nobody can tell which of its versions are security fixes"
+        action = "name it in security_repositories if all that it brings counts as a fix"
+        found.append(Finding("repository-without-advisories", _LOW, name, message, action=action))
+    return found
 
 
-def _packages(apt: Apt, plan: Plan, settings: Settings, outcome: Outcome, notes: _Notes) -> None:
-    ways = ways_of(apt, plan, settings.kept)
+def _packages(manager: Manager, plan: Plan, settings: Settings, outcome: Outcome, notes: _Notes) -> None:
+    ways = ways_of(manager, plan, settings.kept)
     outcome.packages = told_packages(plan, ways, settings.policy)
     outcome.new_packages = [{"name": name, "version": version} for name, version in plan.new.items()]
-    outcome.configuration = [dataclasses.asdict(one) for one in configuration.changed(apt, plan.changes)]
+    outcome.configuration = [dataclasses.asdict(one) for one in configuration.changed(manager, plan.changes)]
     others = sorted(set(plan.changes) - set(plan.security))
     if plan.security:
-        message = f"security fixes wait for {named(plan.security)}"
+        changes = [plan.changes[name] for name in plan.security]
+        message = f"security fixes wait for {named([f'{one.name}{_about(one)}' for one in changes])}"
         action = "upgrade them with steward.maintenance.system_patch"
-        notes.findings.append(Finding("security-waiting", _HIGH, "packages", message, len(plan.security), 0, action))
+        severity = advisories.highest(one.severity for one in changes)
+        notes.findings.append(Finding("security-waiting", severity, "packages", message, len(plan.security), 0, action))
     if others:
         message = f"newer versions wait for {named(others)}"
         notes.findings.append(Finding("upgrades-waiting", "info", "packages", message, len(others)))
@@ -143,9 +158,14 @@ def _packages(apt: Apt, plan: Plan, settings: Settings, outcome: Outcome, notes:
     )
 
 
-def ways_of(apt: Apt, plan: Plan, kept: str) -> dict[str, previous.Way]:
+def _about(change: Change) -> str:
+    about = advisories.told(change.advisories)
+    return f" ({about})" if about else ""
+
+
+def ways_of(manager: Manager, plan: Plan, kept: str) -> dict[str, previous.Way]:
     changed = {name: plan.packages[name] for name in plan.changes}
-    return previous.ways_back(apt, changed, plan.tables, kept)
+    return manager.ways_back(changed, plan.tables, kept)
 
 
 def told_packages(plan: Plan, ways: t.Mapping[str, previous.Way], policy: Policy) -> list[dict[str, t.Any]]:
@@ -156,6 +176,7 @@ def told_packages(plan: Plan, ways: t.Mapping[str, previous.Way], policy: Policy
     for change, state, reason in sorted(entries, key=lambda entry: entry[0].name):
         way = ways[change.name].where if change.name in ways else ""
         about = {"security": change.is_security, "origins": list(change.origins), "way_back": way}
+        about["advisories"] = [one.to_dict() for one in change.advisories]
         found.append({"name": change.name, "installed": change.old, "version": change.new, **about})
         holding = answered(policy, change, utc_now().date())[0] if state != "ready" and change.is_security else None
         until = str(holding.until) if holding else ""
@@ -183,9 +204,9 @@ def left_findings(plan: Plan, policy: Policy, was_whole: bool) -> list[Finding]:
         if holding:
             continue
         what = "security fix" if change.is_security else "newer version"
-        severity = _HIGH if change.is_security else _LEFT_SEVERITY.get(one.why, _LOW)
+        severity = change.severity if change.is_security else _LEFT_SEVERITY.get(one.why, _LOW)
         id_ = "security-left" if change.is_security else "upgrade-left"
-        message = f"its {what} {change.new} is not installed ({one.why}): {one.reason}"
+        message = f"its {what} {change.new}{_about(change)} is not installed ({one.why}): {one.reason}"
         message += f"; it was accepted until {expired.until}" if expired else ""
         found.append(Finding(id_, severity, change.name, message, change.old, change.new))
     return found + accepted.judge_entries(policy.accepted, today, (accepted.SYSTEM,), policy.host, was_whole)
@@ -219,18 +240,19 @@ def named(names: t.Sequence[str]) -> str:
     return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
-def _preflight(apt: Apt, plan: Plan, outcome: Outcome, notes: _Notes) -> None:
-    holders = preflight.lock_holders(apt)
+def _preflight(manager: Manager, plan: Plan, outcome: Outcome, notes: _Notes) -> None:
+    holders = manager.lock_holders()
     for holder in holders:
         message = f"{holder.told()}: no upgrade can begin"
         notes.findings.append(Finding("lock-held", _MEDIUM, holder.path, message, holder.pid))
-    broken = dpkg.interrupted(apt, plan.packages)
-    audit = dpkg.audit(apt)
+    broken = manager.interrupted(plan.packages)
+    audit = manager.audit()
     if broken or audit:
-        message = broken.told() if broken else f"dpkg --audit says: {audit[:500]}"
-        action = "look at the cause; system_patch with repair: always runs dpkg --configure -a first"
-        notes.findings.append(Finding("dpkg-interrupted", _HIGH, "dpkg", message, action=action))
-    needs = preflight.space(apt, previous.sizes(apt, {**plan.wanted, **plan.new}, plan.packages))
+        message = broken.told() if broken else f"{manager.audits} says: {audit[:500]}"
+        action = f"look at the cause; system_patch with repair: always runs {manager.repairs} first"
+        finding = Finding(f"{manager.below}-interrupted", _HIGH, manager.below, message, action=action)
+        notes.findings.append(finding)
+    needs = preflight.space(manager, manager.sizes({**plan.wanted, **plan.new}, plan.packages))
     outcome.space = [{"path": one.path, "needed_bytes": one.needed, "free_bytes": one.free} for one in needs]
     notes.findings += [space_finding(one) for one in needs if one.is_short]
     notes.findings += clock_findings()
@@ -239,7 +261,7 @@ def _preflight(apt: Apt, plan: Plan, outcome: Outcome, notes: _Notes) -> None:
 
 
 def space_finding(need: preflight.Need) -> Finding:
-    action = "make room: apt-get clean, autoremove old kernels, or a larger file system"
+    action = "make room: clean the cache of packages, remove old kernels, or have a larger file system"
     return Finding("space-short", _HIGH, need.path, need.told(), need.free, need.needed, action)
 
 
@@ -255,10 +277,10 @@ def clock_findings() -> list[Finding]:
     return [Finding("clock-not-synchronised", _LOW, "clock", message, action=action)]
 
 
-def _host(apt: Apt, checks: t.Collection[str], outcome: Outcome, notes: _Notes) -> None:
+def _host(manager: Manager, checks: t.Collection[str], outcome: Outcome, notes: _Notes) -> None:
     seen = replaced.Look()
     if SERVICES in checks:
-        seen = replaced.with_needrestart(apt, replaced.look())
+        seen = manager.with_advice(replaced.look())
         outcome.processes = replaced.to_dict(seen)
         if seen.blind:
             some = named([f"{pid} ({why})" for pid, why in seen.blind.items()])
@@ -267,7 +289,7 @@ def _host(apt: Apt, checks: t.Collection[str], outcome: Outcome, notes: _Notes) 
         if seen.problem:
             notes.unknown.append(seen.problem)
         for unit, processes in seen.units.items():
-            message = "; ".join(replaced.told(one) for one in processes[:3]) or "needrestart wants it restarted"
+            message = "; ".join(replaced.told(one) for one in processes[:3]) or replaced.ADVISED
             notes.findings.append(Finding("service-uses-replaced-files", _MEDIUM, unit, message, len(processes)))
         for one in seen.others:
             message = f"{replaced.told(one)} ({one.place})"
@@ -275,7 +297,7 @@ def _host(apt: Apt, checks: t.Collection[str], outcome: Outcome, notes: _Notes) 
         notes.figures["processes_with_replaced_files"] = len(seen.processes)
         notes.told.append(f"{len(seen.units)} services run replaced files")
     if REBOOT in checks:
-        about = reboot.look(apt, dpkg.installed(apt), seen.kernel_state, seen.kernel)
+        about = manager.reboot(manager.installed(), seen)
         outcome.reboot = about.to_dict()
         notes.findings += [Finding("reboot-needed", _MEDIUM, "host", reason) for reason in about.reasons]
         notes.told.append("a reboot is needed" if about.reasons else "no reboot is needed")

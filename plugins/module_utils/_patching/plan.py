@@ -15,16 +15,23 @@ import re
 import typing as t
 
 from .._core import accepted
-from . import archives, simulation, versions
-from .dpkg import Installed, installed
-from .programs import Apt
+from . import archives, possible
+from .advisories import Advisory, worst
+from .advisories import ids as advisory_ids
+from .manager import LEAVE, UPGRADE, Manager
+from .packages import Installed
+from .possible import Simulation
+
+__all__ = ["ALL", "LEAVE", "SECURITY", "UPGRADE", "Plan", "Policy", "make_plan"]
 
 SECURITY, ALL = "security", "all"
-LEAVE, UPGRADE = "leave", "upgrade"
 #: Whose scripts restart database servers. The client library has no server to restart.
 _POSTGRES = "postgresql*"
-#: The servers of one major version. A new one comes by the metapackage, and makes a cluster of its own.
-_POSTGRES_MAJOR = re.compile(r"postgresql-\d+")
+#: The servers of one major version: Debian's names, and those of the PostgreSQL project for rpm. A new one makes a
+#: cluster of its own.
+_POSTGRES_MAJOR = re.compile(r"postgresql-\d+|postgresql\d+-server")
+#: Where the name has no major version, as in Red Hat's packages, the package's version has it.
+_POSTGRES_SERVER = "postgresql-server"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,6 +65,12 @@ class Change:
     new: str
     is_security: bool
     origins: tuple[str, ...]
+    advisories: tuple[Advisory, ...] = ()
+
+    @property
+    def severity(self) -> str:
+        """How severe what it mends is, where anybody said so."""
+        return worst(self.advisories, "high")
 
 
 def answered(
@@ -65,9 +78,10 @@ def answered(
 ) -> tuple[accepted.Entry | None, accepted.Entry | None]:
     """The entry by which a security fix may be left today, and one that allowed it until it expired.
 
-    apt's lists have no names of vulnerabilities, so an entry names the package, or the package and the version.
+    apt's lists have no names of vulnerabilities, so an entry names the package, or the package and the version. Where
+    there are advisories, it may name one of those, or what that is about.
     """
-    ids = (change.name, f"{change.name}={change.new}")
+    ids = (change.name, f"{change.name}={change.new}", *advisory_ids(change.advisories))
     subject = accepted.Subject(ids, accepted.SYSTEM, change.name, "", policy.host)
     return accepted.acceptance(policy.accepted, subject, today)
 
@@ -115,21 +129,21 @@ class Plan:
         return [one for one in self.left if one.change.is_security]
 
 
-def make_plan(apt: Apt, policy: Policy) -> Plan:
-    """Decide by apt's lists, dpkg's state and the policy; apt's simulation has the last word.
+def make_plan(manager: Manager, policy: Policy) -> Plan:
+    """Decide by the lists, by what is installed and by the policy; the manager's simulation has the last word.
 
-    :raises PatchingError: when something cannot be seen, or apt finds no way.
+    :raises PatchingError: when something cannot be seen, or there is no way.
     """
-    packages = installed(apt)
-    tables = archives.tables(apt, packages)
-    everything = simulation.upgrade(apt) if policy.upgrade == ALL else simulation.Simulation()
+    packages = manager.installed()
+    tables = manager.tables(packages)
+    everything = manager.upgrade() if policy.upgrade == ALL else Simulation()
     wanted: dict[str, Change] = {}
     left: list[Left] = []
     for name, package in sorted(packages.items()):
-        change = _change(package, tables[name], policy)
+        change = _change(manager, package, tables[name], policy)
         if change is None:
             continue
-        why, reason = _obstacle(apt, package, tables[name], change, policy, everything)
+        why, reason = _obstacle(manager, package, tables[name], change, policy, everything)
         if why:
             left.append(Left(change, why, reason))
         else:
@@ -142,31 +156,31 @@ def make_plan(apt: Apt, policy: Policy) -> Plan:
         return held.get(name, "") or policy.refuses(name)[0] or ("held" if _is_held(packages, name) else "")
 
     known = everything if policy.upgrade == ALL else None
-    found = simulation.possible(apt, {name: change.new for name, change in wanted.items()}, forbidden, known)
+    found = possible.possible(manager, {name: change.new for name, change in wanted.items()}, forbidden, known)
     left += [Left(wanted[name], "blocked", reason) for name, reason in sorted(found.blocked.items())]
+    left += _replaced(packages, everything, {*wanted, *held})
     changes = {name: wanted[name] for name in sorted(found.wanted)}
     for name, (old, new) in sorted(found.simulation.upgraded.items()):
         # What has to come along: a library of the same source, most often.
-        changes.setdefault(name, _as_change(name, old, new, tables.get(name), policy))
+        changes.setdefault(name, _as_change(manager, name, old, new, tables.get(name), policy))
     return Plan(packages, tables, changes, dict(sorted(found.simulation.new.items())), left)
 
 
-def unexplained(apt: Apt, plan: Plan, policy: Policy) -> list[str]:
-    """Security fixes that apt itself would install, by its own simulation, and that were not told as left.
-
-    The plan is ours: what it does not see, it would not see afterwards either.
-    """
-    told = {one.change.name for one in plan.left}
-    upgraded = simulation.everything(apt).upgraded
-    tables = archives.tables(apt, [name for name in upgraded if name in plan.packages and name not in told])
-    return sorted(name for name, table in tables.items() if table.security(policy.rules))
+def _replaced(
+    packages: t.Mapping[str, Installed], everything: Simulation, known: t.Collection[str]
+) -> t.Iterator[Left]:
+    """What another package takes the place of: it would be removed, and nothing is."""
+    for name, by in sorted(everything.replaced.items()):
+        if name in packages and name not in known:
+            change = Change(name, packages[name].version, by, False, ())
+            yield Left(change, "replaced", f"{by} takes its place, which removes it")
 
 
 def _is_held(packages: t.Mapping[str, Installed], name: str) -> bool:
     return name in packages and packages[name].is_held
 
 
-def _change(package: Installed, table: archives.Table, policy: Policy) -> Change | None:
+def _change(manager: Manager, package: Installed, table: archives.Table, policy: Policy) -> Change | None:
     new = ""
     fix = table.security(policy.rules)
     if policy.upgrade == ALL and table.is_upgradable:
@@ -175,39 +189,48 @@ def _change(package: Installed, table: archives.Table, policy: Policy) -> Change
         new = fix.version
     elif policy.upgrade == ALL and table.phased:
         new = table.phased.version
-    return _as_change(package.name, package.version, new, table, policy) if new else None
+    return _as_change(manager, package.name, package.version, new, table, policy) if new else None
 
 
-def _as_change(name: str, old: str, new: str, table: archives.Table | None, policy: Policy) -> Change:
+def _as_change(manager: Manager, name: str, old: str, new: str, table: archives.Table | None, policy: Policy) -> Change:
     version = table.get(new) if table else None
     is_security = bool(table and table.security(policy.rules))
-    return Change(name, old, new, is_security, tuple(archives.told(version.origins if version else ())))
+    about = table.advisories if table and is_security else ()
+    return Change(name, old, new, is_security, tuple(manager.told(version.origins if version else ())), about)
 
 
 def _obstacle(
-    apt: Apt,
+    manager: Manager,
     package: Installed,
     table: archives.Table,
     change: Change,
     policy: Policy,
-    everything: simulation.Simulation,
+    everything: Simulation,
 ) -> tuple[str, str]:
     """Why it is left, as a word and as a reason; both empty when nothing is in its way so far."""
     if package.is_held:
-        return "held", "it is on hold: apt-mark unhold lets it go"
+        return "held", f"it is on hold: {manager.release} lets it go"
     why, reason = policy.refuses(change.name)
     if why:
         return why, reason
+    if change.name == _POSTGRES_SERVER and _major(change.old) != _major(change.new):
+        return "postgresql", f"{_major(change.new)} is a new major version of PostgreSQL, which is a migration"
     if policy.upgrade == ALL and change.name not in everything.upgraded and not change.is_security:
         version = table.get(change.new)
         part = version.phased if version else None
         if change.name in everything.deferred or (part is not None and part < 100):
             told = "" if part is None else f" ({part} % so far)"
             return "phased", f"its archive gives it to a part of all hosts first{told}"
-    if not table.candidate or versions.is_newer(change.new, table.candidate):
-        return "pinned", f"the preferences of apt let no version newer than {table.candidate or 'none'} in"
+    why, reason = manager.obstacle(table, change.new)
+    if why:
+        return why, reason
     if policy.upgrade == ALL and change.name not in everything.upgraded:
-        problem = simulation.install(apt, {change.name: change.new}).problem
+        problem = manager.install({change.name: change.new}).problem
         if problem:
             return "kept-back", problem
     return "", ""
+
+
+def _major(version: str) -> str:
+    """The major version of PostgreSQL in the version of a package; since 10 it is the first number."""
+    return version.rpartition(":")[2].partition(".")[0]

@@ -21,8 +21,10 @@ import typing as t
 from .._core.sizes import format_size
 from .programs import Apt, PatchingError
 
-_KERNEL = re.compile(r"linux-image-(?:unsigned-)?\d.*")
-#: dpkg writes its own lists anew, and logs grow: what has to be free beside the packages themselves.
+_KERNEL = re.compile(r"linux-image-(?:unsigned-)?\d.*|kernel(?:-[a-z0-9]+)*-core")
+#: As Debian and as Red Hat name what a kernel starts with.
+_IMAGES = ("initrd.img-*", "initramfs-*.img")
+#: dpkg and rpm write their own lists anew, and logs grow: what has to be free beside the packages themselves.
 MARGIN_BYTES = 64 * 1000 * 1000
 _FLOCK = "hhqqi"
 #: ADJ_ADJTIME and the like are not asked for: modes = 0 only reads. TIME_ERROR: not synchronised.
@@ -45,20 +47,21 @@ def lock_holders(apt: Apt) -> list[Holder]:
     """:raises PatchingError: when a lock cannot be looked at."""
     paths = [os.path.join(apt.admin, "lock-frontend"), os.path.join(apt.admin, "lock")]
     paths += [os.path.join(apt.lists, "lock"), os.path.join(apt.archives, "lock")]
-    return [holder for path in paths if (holder := _holder(path))]
+    return [holder for path in paths if (holder := lock_holder(path))]
 
 
-def wait_for_locks(apt: Apt, patience: float) -> list[Holder]:
+def wait_for_locks(look: t.Callable[[], list[Holder]], patience: float) -> list[Holder]:
     """Those who still hold one when the time is over; none when all are free."""
     deadline = time.monotonic() + patience
     while True:
-        holders = lock_holders(apt)
+        holders = look()
         if not holders or time.monotonic() >= deadline:
             return holders
         time.sleep(min(1.0, max(0.05, patience / 20)))
 
 
-def _holder(path: str) -> Holder | None:
+def lock_holder(path: str, kind: int = fcntl.F_WRLCK) -> Holder | None:
+    """Who keeps others from taking this lock; with `F_RDLCK`, from taking it beside those who only read."""
     try:
         file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -66,14 +69,14 @@ def _holder(path: str) -> Holder | None:
     except OSError as exc:
         raise PatchingError(f"the lock {path} cannot be looked at: {exc.strerror or exc}") from exc
     try:
-        asked = struct.pack(_FLOCK, fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
-        kind, _whence, _start, _length, pid = struct.unpack(_FLOCK, fcntl.fcntl(file, fcntl.F_GETLK, asked))
+        asked = struct.pack(_FLOCK, kind, os.SEEK_SET, 0, 0, 0)
+        state, _whence, _start, _length, pid = struct.unpack(_FLOCK, fcntl.fcntl(file, fcntl.F_GETLK, asked))
     finally:
         os.close(file)
-    return None if kind == fcntl.F_UNLCK else Holder(path, pid, _command(pid))
+    return None if state == fcntl.F_UNLCK else Holder(path, pid, command_of(pid))
 
 
-def _command(pid: int) -> str:
+def command_of(pid: int) -> str:
     try:
         with open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as file:
             return file.read().strip()
@@ -107,19 +110,38 @@ class Sizes:
     kernels: tuple[str, ...] = ()
 
 
-def space(apt: Apt, sizes: Sizes) -> list[Need]:
+class Places(t.Protocol):
+    """Where packages go."""
+
+    @property
+    def root(self) -> str:
+        """Where they are unpacked to."""
+
+    @property
+    def archives(self) -> str:
+        """Where they are downloaded to."""
+
+    @property
+    def admin(self) -> str:
+        """Where it is written down what is installed."""
+
+    def in_root(self, path: str) -> str:
+        """A path below the root."""
+
+
+def space(host: Places, sizes: Sizes) -> list[Need]:
     """What is needed where; places on the same file system add up.
 
-    dpkg has a package's old and new files side by side until it is done with it. A kernel needs its files and an initrd
-    in /boot; and an initrd may be written anew, beside the old one, whatever is installed.
+    A package's old and new files are side by side until it is done with. A kernel needs its files and an initrd in
+    /boot; and an initrd may be written anew, beside the old one, whatever is installed.
     """
     begins = bool(sizes.download or sizes.largest)
-    # Most of a package is in /usr, which may be a file system of its own, as may be what dpkg keeps.
-    files = apt.in_root("usr") if _is_apart(apt.in_root("usr"), apt.root) else apt.root
+    # Most of a package is in /usr, which may be a file system of its own, as may be what is kept of them.
+    files = host.in_root("usr") if _is_apart(host.in_root("usr"), host.root) else host.root
     margin = MARGIN_BYTES if begins else 0
-    wanted = [(apt.root, margin), *([(apt.admin, margin)] if _is_apart(apt.admin, apt.root) else [])]
-    wanted += [(files, sizes.growth + sizes.largest if begins else 0), (apt.archives, sizes.download)]
-    wanted.append((apt.in_root("boot"), _boot_need(apt.in_root("boot"), len(sizes.kernels))))
+    wanted = [(host.root, margin), *([(host.admin, margin)] if _is_apart(host.admin, host.root) else [])]
+    wanted += [(files, sizes.growth + sizes.largest if begins else 0), (host.archives, sizes.download)]
+    wanted.append((host.in_root("boot"), _boot_need(host.in_root("boot"), len(sizes.kernels))))
     by_device: dict[int, Need] = {}
     for path, needed in wanted:
         place = _existing(path)
@@ -145,7 +167,8 @@ def is_kernel(name: str) -> bool:
 
 
 def _boot_need(boot: str, kernels: int) -> int:
-    initrd = max((_size(path) for path in glob.glob(os.path.join(boot, "initrd.img-*"))), default=0)
+    images = (path for name in _IMAGES for path in glob.glob(os.path.join(boot, name)))
+    initrd = max((_size(path) for path in images), default=0)
     rest = sum(
         max((_size(path) for path in glob.glob(os.path.join(boot, f"{name}-*"))), default=0)
         for name in ("vmlinuz", "System.map", "config")

@@ -16,7 +16,7 @@ import re
 import typing as t
 
 from .archives import Table
-from .dpkg import Installed
+from .packages import Installed
 from .preflight import Sizes, is_kernel
 from .programs import Apt, PatchingError
 

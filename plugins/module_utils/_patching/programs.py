@@ -1,7 +1,7 @@
 # Copyright (c) 2026, The steward.maintenance authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The programs of apt and dpkg, run as they are set up on the host, and never asking anybody.
+"""Programs of package managers, apt's and dpkg's above all, run as they are set up, and never asking anybody.
 
 Note that this module util is PRIVATE to the collection. It can have breaking changes at any time.
 
@@ -38,11 +38,17 @@ class PatchingError(Exception):
 
 @dataclasses.dataclass(frozen=True)
 class Done:
-    """How a program ended, and all that it said."""
+    """How a program ended, and all that it said. `how`: in words, where the status does not tell."""
 
     status: int
     out: str
     err: str = ""
+    program: str = ""
+    how: str = ""
+
+    @property
+    def ended(self) -> str:
+        return self.how or f"{self.program} ended with status {self.status}"
 
     @property
     def said(self) -> str:
@@ -56,6 +62,52 @@ def tail(text: str, lines: int = _TAIL_LINES, between: str = "\n") -> str:
     kept = [line.rstrip() for line in text.replace("\r", "\n").splitlines() if line.strip()]
     kept = [line for line in kept if not line.startswith("(Reading database ...")]
     return str(mask_secrets(between.join(kept[-lines:])))
+
+
+def run_looking(argv: t.Sequence[str], environ: t.Mapping[str, str], patience: float) -> Done:
+    """Run a program that only looks.
+
+    :raises PatchingError: when it cannot be run, or does not end in time.
+    """
+    try:
+        done = subprocess.run(
+            argv, stdin=subprocess.DEVNULL, capture_output=True, env=dict(environ), timeout=patience, check=False
+        )
+    except subprocess.TimeoutExpired:
+        raise PatchingError(f"{argv[0]} has not ended after {format_duration(patience)}") from None
+    except OSError as exc:
+        raise PatchingError(f"{argv[0]} cannot be run: {exc.strerror or exc}") from exc
+    return Done(done.returncode, _text(done.stdout), _text(done.stderr), argv[0])
+
+
+def run_changing(argv: t.Sequence[str], log: str, environ: t.Mapping[str, str], timeout: float) -> Done:
+    """Run a program that changes packages. What it says is kept in a file.
+
+    It has a session of its own and writes to no pipe of ours: when we are killed, it goes on to its end, for nothing is
+    worse for a package than an installation that is cut off.
+
+    :raises PatchingError: when it cannot be run, or had to be stopped.
+    """
+    with open(log, "ab", opener=_private) as output:
+        begin = output.tell()
+        try:
+            process = subprocess.Popen(
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=dict(environ),
+                start_new_session=True,
+            )
+        except OSError as exc:
+            raise PatchingError(f"{argv[0]} cannot be run: {exc.strerror or exc}") from exc
+        status = _wait(process, timeout)
+    with open(log, "rb") as file:
+        file.seek(begin)
+        said = _text(file.read())
+    if status is None:
+        raise PatchingError(f"{argv[0]} has not ended after {format_duration(timeout)} and was stopped: {tail(said)}")
+    return Done(status, said, program=argv[0])
 
 
 class Apt:
@@ -87,55 +139,16 @@ class Apt:
         if program.startswith("apt"):
             # A simulation writes down how it was planned, and we have said that we touch nothing.
             options = ["-o", "Dir::Log::Planner=/dev/null", *self._options]
-        patience = timeout or self._timeout
-        try:
-            done = subprocess.run(
-                [program, *options, *arguments],
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                env=self._environment,
-                timeout=patience,
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
-            raise PatchingError(f"{program} has not ended after {format_duration(patience)}") from None
-        except OSError as exc:
-            raise PatchingError(f"{program} cannot be run: {exc.strerror or exc}") from exc
-        ended = Done(done.returncode, _text(done.stdout), _text(done.stderr))
+        ended = run_looking([program, *options, *arguments], self._environment, timeout or self._timeout)
         if must and ended.status:
             raise PatchingError(f"{' '.join(argv[:2])} ended with status {ended.status}: {ended.said}")
         return ended
 
     def change(self, argv: t.Sequence[str], log: str, more: t.Mapping[str, str], timeout: float) -> Done:
-        """Run a program that changes packages. What it says is kept in a file.
-
-        It has a session of its own and writes to no pipe of ours: when we are killed, it goes on to its end, for
-        nothing is worse for a package than a dpkg that is cut off.
-        """
+        """Run a program that changes packages. What it says is kept in a file."""
         program, *arguments = argv
         options = self._options if program.startswith("apt") else self._dpkg_options(program)
-        with open(log, "ab", opener=_private) as output:
-            begin = output.tell()
-            try:
-                process = subprocess.Popen(
-                    [program, *options, *arguments],
-                    stdin=subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=subprocess.STDOUT,
-                    env={**self._environment, **more},
-                    start_new_session=True,
-                )
-            except OSError as exc:
-                raise PatchingError(f"{program} cannot be run: {exc.strerror or exc}") from exc
-            status = _wait(process, timeout)
-        with open(log, "rb") as file:
-            file.seek(begin)
-            said = _text(file.read())
-        if status is None:
-            raise PatchingError(
-                f"{program} has not ended after {format_duration(timeout)} and was stopped: {tail(said)}"
-            )
-        return Done(status, said)
+        return run_changing([program, *options, *arguments], log, {**self._environment, **more}, timeout)
 
     def get(self, key: str, default: str = "") -> str:
         values = self.configuration.get(key.lower())
@@ -209,11 +222,11 @@ def environment() -> dict[str, str]:
 
 
 def other_manager(path: str) -> str:
-    """The end of a refusal: what the host has instead of apt."""
-    for name in ("dnf", "yum", "zypper", "apk", "pacman"):
+    """The end of a refusal: what the host has instead."""
+    for name in ("yum", "zypper", "apk", "pacman"):
         if shutil.which(name, path=path):
-            return f"; it has {name}, which this module does not handle: it knows apt and dpkg only"
-    return "; this module knows apt and dpkg only"
+            return f"; it has {name}, which this module does not handle: it knows apt with dpkg, and dnf 4 with rpm"
+    return "; this module knows apt with dpkg, and dnf 4 with rpm"
 
 
 def _wait(process: subprocess.Popen[bytes], timeout: float) -> int | None:

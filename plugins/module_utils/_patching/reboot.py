@@ -14,7 +14,7 @@ import re
 import typing as t
 
 from . import versions
-from .dpkg import Installed
+from .packages import Installed
 from .programs import Apt
 
 _IMAGE = re.compile(r"linux-image-(?:unsigned-)?(?P<release>\d[^:]*)")

@@ -27,6 +27,8 @@ _SESSION = re.compile(r"/(session-[^/]+)\.scope")
 _CONTAINER = re.compile(r"/(?:docker|libpod|crio|cri-containerd|lxc\.payload|kubepods)[-./]|/machine\.slice/")
 _NEEDRESTART = re.compile(r"NEEDRESTART-(?P<key>[A-Z]+): (?P<value>.*)")
 _MOST_FILES = 5
+#: Of a service of which no process runs replaced files that we see.
+ADVISED = "the host's own program for that wants it restarted"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,7 +53,9 @@ class Look:
     services: tuple[str, ...] = ()
     kernel_state: int = 0
     kernel: str = ""
-    #: Why needrestart, which is installed, does not say anything; empty when it does.
+    #: Why the host has to be rebooted, by the program that is asked for that.
+    reboot_reasons: tuple[str, ...] = ()
+    #: Why the program that is asked for that, and is installed, does not say anything; empty when it does.
     problem: str = ""
 
     @property

@@ -11,6 +11,7 @@ must not find it again.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import fnmatch
 import os
@@ -18,8 +19,9 @@ import typing as t
 
 from .._core.application import ApplicationError, Unit, run_command
 from .._core.result import Finding, Result, ok_or_findings
-from . import dpkg, reboot, replaced
-from .programs import Apt, PatchingError
+from . import hosts, replaced
+from .manager import Manager
+from .programs import PatchingError
 
 LEAVE, RESTART = "leave", "restart"
 #: Sessions of users and the connections of the host hang on these: a reboot restarts them.
@@ -93,8 +95,8 @@ def restart(settings: Settings, check_mode: bool, outcome: Outcome) -> Result:
     """Restart what may be restarted and look again, until a look finds nothing that may."""
     findings: list[Finding] = []
     try:
-        apt = Apt(timeout=settings.timeout)
-        return _Round(settings, apt, check_mode, outcome, findings).run()
+        with contextlib.closing(hosts.manager(settings.timeout)) as manager:
+            return _Round(settings, manager, check_mode, outcome, findings).run()
     except (PatchingError, ApplicationError) as exc:
         return Result("failed", "what runs replaced files was not all restarted", str(exc), tuple(findings))
 
@@ -103,29 +105,29 @@ class _Round:
     """One run of it."""
 
     def __init__(
-        self, settings: Settings, apt: Apt, check_mode: bool, outcome: Outcome, findings: list[Finding]
+        self, settings: Settings, manager: Manager, check_mode: bool, outcome: Outcome, findings: list[Finding]
     ) -> None:
         self._settings = settings
-        self._apt = apt
+        self._manager = manager
         self._check = check_mode
         self._outcome = outcome
         self._findings = findings
         self._own = replaced.place_of("self")[0]
 
     def run(self) -> Result:
-        seen = replaced.with_needrestart(self._apt, replaced.look())
+        seen = self._manager.with_advice(replaced.look())
         for _round in range(_ROUNDS):
             todo = [name for name in self._todo(seen) if name not in self._outcome.restarted]
             if self._check or not todo:
                 break
             for name in todo:
                 self._restart(name)
-            seen = replaced.with_needrestart(self._apt, replaced.look())
+            seen = self._manager.with_advice(replaced.look())
         return self._judge(seen)
 
     def _todo(self, seen: replaced.Look) -> list[str]:
         names = [unit for unit in seen.units if not self._settings.refuses(unit, self._own)[0]]
-        is_old = any(one.place == "init" for one in seen.processes) and bool(self._apt.which("systemctl"))
+        is_old = any(one.place == "init" for one in seen.processes) and bool(self._manager.which("systemctl"))
         may_be = not self._settings.refuses("systemd.service", self._own)[0]
         return names + ([_INIT] if is_old and may_be else [])
 
@@ -142,7 +144,7 @@ class _Round:
             raise ApplicationError(f"{name} does not run after its restart")
 
     def _judge(self, seen: replaced.Look) -> Result:
-        about = reboot.look(self._apt, dpkg.installed(self._apt), seen.kernel_state, seen.kernel)
+        about = self._manager.reboot(self._manager.installed(), seen)
         stuck = []
         for unit, processes in seen.units.items():
             why, by_reboot = self._settings.refuses(unit, self._own)
@@ -154,7 +156,7 @@ class _Round:
             if by_reboot:
                 about.reasons.append(f"{unit} runs replaced files, and only a reboot restarts it")
             self._outcome.left.append({"unit": unit, "reason": why, "pids": [one.pid for one in processes]})
-            told = "; ".join(replaced.told(one) for one in processes[:3]) or "needrestart wants it restarted"
+            told = "; ".join(replaced.told(one) for one in processes[:3]) or replaced.ADVISED
             self._findings.append(Finding("service-uses-replaced-files", "medium", unit, f"{told}; {why}"))
         for one in seen.others:
             if one.place == "init":

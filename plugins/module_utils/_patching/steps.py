@@ -5,7 +5,7 @@
 
 Note that this module util is PRIVATE to the collection. It can have breaking changes at any time.
 
-What is done is asked of dpkg, never of the journal: a run that was killed is taken up where the packages stand.
+What is done is asked of the packages, never of the journal: a run that was killed is taken up where the packages stand.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ import os
 import typing as t
 
 from .._core.files import sync_directory, write_all
-from . import archives, configuration, previous, simulation, versions
-from .dpkg import Installed, installed, interrupted
-from .programs import Apt, Done, PatchingError, tail
+from . import archives, previous
+from .manager import Manager, Work
+from .packages import Installed
+from .programs import Done, PatchingError, tail
 
 FORWARD, BACK = "forward", "back"
 _RECORD = "last.json"
@@ -30,7 +31,7 @@ _LOG_BYTES = 4 * 1000 * 1000
 class Means:
     """With what the steps work."""
 
-    apt: Apt
+    manager: Manager
     state_dir: str
     conffiles: str
     lock_timeout: float
@@ -44,29 +45,27 @@ class Means:
 
     @property
     def log(self) -> str:
-        return os.path.join(self.state_dir, "apt.log")
+        return os.path.join(self.state_dir, f"{self.manager.name}.log")
 
-    def change(self, *argv: str) -> Done:
-        """:raises PatchingError: when it does not end in time."""
-        locks = ["-o", f"DPkg::Lock::Timeout={int(self.lock_timeout)}"] if argv[0] == "apt-get" else []
-        done = self.apt.change(
-            [argv[0], *locks, *argv[1:]], self.log, configuration.variables(self.conffiles), self.timeout
-        )
+    @property
+    def work(self) -> Work:
+        return Work(self.log, self.conffiles, self.lock_timeout, self.timeout)
+
+    def told(self, done: Done) -> Done:
         self.output = tail(done.out)
         return done
 
-    def must(self, *argv: str) -> None:
+    def must(self, done: Done) -> None:
         """:raises PatchingError: with the packages that are not whole, and the end of what was said."""
-        done = self.change(*argv)
+        self.told(done)
         if done.status:
-            broken = interrupted(self.apt, installed(self.apt))
+            broken = self.manager.interrupted(self.manager.installed())
             what = f"{', '.join(broken.packages)}; " if broken.packages else ""
-            raise PatchingError(f"{argv[0]} ended with status {done.status}: {what}{tail(done.out, 8, ' | ')}")
+            raise PatchingError(f"{done.ended}: {what}{tail(done.out, 8, ' | ')}")
 
     def repair(self) -> None:
-        """:raises PatchingError: when packages cannot be configured."""
-        words = configuration.OPTIONS[self.conffiles]
-        self.must("dpkg", *words, "--configure", "-a")
+        """:raises PatchingError: when packages cannot be made whole."""
+        self.must(self.manager.repair(self.work))
 
 
 class _Step:
@@ -77,7 +76,7 @@ class _Step:
 
     def __init__(self, means: Means, references: t.Mapping[str, t.Any]) -> None:
         self._means = means
-        self._apt = means.apt
+        self._manager = means.manager
         self._packages: dict[str, dict[str, str]] = references["packages"]
         self._references = references
 
@@ -92,17 +91,17 @@ class _Keep(_Step):
 
     def is_done(self) -> bool:
         # Once anything is upgraded, what was not kept by then cannot be kept any more.
-        return not self._ways() or _began(self._apt, self._packages)
+        return not self._ways() or _began(self._manager, self._packages)
 
     def do(self) -> None:
         for way in self._ways():
-            previous.keep(self._apt, way, self._means.kept, self._means.log, self._means.timeout)
+            self._manager.keep(way, self._means.kept, self._means.work)
 
     def _ways(self) -> list[previous.Way]:
         """Those that can be kept and are not."""
-        packages = {name: one for name, one in installed(self._apt).items() if name in self._packages}
-        tables = archives.tables(self._apt, packages)
-        found = previous.ways_back(self._apt, packages, tables, self._means.kept)
+        packages = {name: one for name, one in self._manager.installed().items() if name in self._packages}
+        tables = self._manager.tables(packages)
+        found = self._manager.ways_back(packages, tables, self._means.kept)
         return [way for way in found.values() if way.where in ("cache", "archive")]
 
 
@@ -116,11 +115,11 @@ class _Fetch(_Step):
         self._over = False
 
     def is_done(self) -> bool:
-        return self._over or _began(self._apt, self._packages)
+        return self._over or _began(self._manager, self._packages)
 
     def do(self) -> None:
         wanted = {name: one["to"] for name, one in self._packages.items()}
-        self._means.must("apt-get", "-q", *simulation.INSTALL, "--download-only", *_words(wanted))
+        self._means.must(self._manager.fetch(wanted, self._means.work))
         self._over = True
 
 
@@ -138,21 +137,19 @@ class _Install(_Step):
     def is_done(self) -> bool:
         if not self._left():
             return True
-        if self._failed and _began(self._apt, self._packages):
+        if self._failed and _began(self._manager, self._packages):
             # Half done and stuck: past the point of no return, and yet not done.
             raise PatchingError("some packages are upgraded and others are not")
         return False
 
     def do(self) -> None:
         self._failed = True
-        packages = installed(self._apt)
-        if interrupted(self._apt, packages):
-            # A killed run left it so. What cannot be configured may be mended by a newer version, below.
-            self._means.change("dpkg", *configuration.OPTIONS[self._means.conffiles], "--configure", "-a")
+        if self._manager.interrupted(self._manager.installed()):
+            # A killed run left it so. What cannot be made whole may be mended by a newer version, below.
+            self._means.told(self._manager.repair(self._means.work))
         left = self._left()
         if left:
-            options = configuration.options(self._means.conffiles)
-            self._means.must("apt-get", "-q", *simulation.INSTALL, *options, *_words(left))
+            self._means.must(self._manager.put(left, self._means.work))
         self._failed = False
 
     def undo(self) -> None:
@@ -160,12 +157,14 @@ class _Install(_Step):
 
     def _left(self) -> dict[str, str]:
         """What is not installed yet, and as which version it can be had now."""
-        packages = installed(self._apt)
-        waiting = [name for name, one in self._packages.items() if not _is_there(packages.get(name), one["to"])]
-        tables = archives.tables(self._apt, [name for name in waiting if name in packages])
+        packages = self._manager.installed()
+        waiting = [
+            name for name, one in self._packages.items() if not _is_there(self._manager, packages.get(name), one["to"])
+        ]
+        tables = self._manager.tables([name for name in waiting if name in packages])
         left = {}
         for name in waiting:
-            target = _target(packages.get(name), tables.get(name), self._packages[name]["to"])
+            target = _target(self._manager, packages.get(name), tables.get(name), self._packages[name]["to"])
             if target:
                 left[name] = target
         return left
@@ -180,11 +179,11 @@ class _Marks(_Step):
         return not self._lost()
 
     def do(self) -> None:
-        self._means.must("apt-mark", "auto", *self._lost())
+        self._means.must(self._manager.mark_automatic(self._lost(), self._means.work))
 
     def _lost(self) -> list[str]:
-        marked = automatic(self._apt)
-        there = installed(self._apt)
+        marked = self._manager.automatic()
+        there = self._manager.installed()
         return sorted(name for name in self._references["automatic"] if name in there and name not in marked)
 
 
@@ -195,7 +194,7 @@ class _Return(_Step):
     point_of_no_return = True
 
     def is_done(self) -> bool:
-        return not _to_return(self._apt, self._packages, self._means.kept)[0]
+        return not _to_return(self._manager, self._packages, self._means.kept)[0]
 
     def do(self) -> None:
         go_back(self._means, self._packages)
@@ -212,80 +211,62 @@ def steps_of(means: Means, references: t.Mapping[str, t.Any]) -> list[t.Any]:
     return forward_steps(means, references)
 
 
-def automatic(apt: Apt) -> set[str]:
-    """Packages that only came because others need them."""
-    return set(apt.call("apt-mark", "showauto").out.split())
-
-
 def go_back(means: Means, packages: t.Mapping[str, t.Mapping[str, str]]) -> None:
     """Have the previous versions installed, of all packages that have one somewhere.
 
-    :raises PatchingError: when apt does not do it.
+    :raises PatchingError: when the package manager does not do it.
     """
-    ways, _lost = _to_return(means.apt, packages, means.kept)
+    ways, _lost = _to_return(means.manager, packages, means.kept)
     if ways:
-        options = configuration.options(means.conffiles)
-        means.must("apt-get", "-q", *BACKWARDS, *options, *back_words(ways))
-    still, _lost = _to_return(means.apt, packages, means.kept)
+        means.must(means.manager.put_back(ways, means.work))
+    still, _lost = _to_return(means.manager, packages, means.kept)
     if still:
         raise PatchingError(f"{', '.join(sorted(way.name for way in still))} did not go back")
 
 
-BACKWARDS = ("install", "-y", "--allow-downgrades", "--no-install-recommends", "--no-remove")
-
-
-def back_words(ways: t.Iterable[previous.Way]) -> list[str]:
-    return sorted(way.path or f"{way.name}={way.version}" for way in ways)
-
-
 def _to_return(
-    apt: Apt, packages: t.Mapping[str, t.Mapping[str, str]], kept: str
+    manager: Manager, packages: t.Mapping[str, t.Mapping[str, str]], kept: str
 ) -> tuple[list[previous.Way], list[str]]:
     """The packages that are not what they were, with where that can be had; and those for which it cannot."""
-    there = installed(apt)
-    tables = archives.tables(apt, [name for name in packages if name in there])
+    there = manager.installed()
     wrong = {
         name: dataclasses.replace(there[name], version=one["from"])
         for name, one in packages.items()
-        if name in there and not (there[name].version == one["from"] and there[name].is_whole)
+        if not is_back(there.get(name), one["from"])
     }
-    found = previous.ways_back(apt, wrong, tables, kept)
+    found = manager.ways_back(wrong, manager.tables(wrong), kept) if wrong else {}
     return [way for way in found.values() if way.where], sorted(name for name in found if not found[name].where)
 
 
 def to_return(means: Means, packages: t.Mapping[str, t.Mapping[str, str]]) -> tuple[list[previous.Way], list[str]]:
-    return _to_return(means.apt, packages, means.kept)
+    return _to_return(means.manager, packages, means.kept)
 
 
-def _words(wanted: t.Mapping[str, str]) -> list[str]:
-    return [f"{name}={version}" for name, version in sorted(wanted.items())]
-
-
-def _is_there(package: Installed | None, version: str) -> bool:
+def _is_there(manager: Manager, package: Installed | None, version: str) -> bool:
     """Whether it is wholly installed in this version or a newer one."""
-    return bool(package and package.is_whole and not versions.is_newer(version, package.version))
+    return bool(package and package.is_whole and not manager.is_newer(version, package.version))
 
 
 def is_back(package: Installed | None, version: str) -> bool:
-    """Whether it is what it was, or gone."""
-    return package is None or (package.is_whole and package.version == version)
+    """Whether it is what it was, or gone. Where several are beside each other, the one of before has to be there."""
+    return package is None or (package.is_whole and version in package.versions)
 
 
-def _began(apt: Apt, packages: t.Mapping[str, t.Mapping[str, str]]) -> bool:
+def _began(manager: Manager, packages: t.Mapping[str, t.Mapping[str, str]]) -> bool:
     """Whether any of them is no longer what it was."""
-    there = installed(apt)
+    there = manager.installed()
     return any(
         name not in there or not there[name].is_whole or there[name].version != one["from"]
         for name, one in packages.items()
     )
 
 
-def _target(package: Installed | None, table: archives.Table | None, version: str) -> str:
+def _target(manager: Manager, package: Installed | None, table: archives.Table | None, version: str) -> str:
     """The version to install; empty when it cannot be had any more. What is there and broken may have a newer one."""
     if package is None or table is None:
         return ""
     is_broken = not package.is_whole
-    if is_broken and table.candidate and versions.is_newer(table.candidate, version):
+    if is_broken and table.candidate and manager.is_newer(table.candidate, version):
         return table.candidate
     offered = table.get(version)
     if offered and (offered.origins or is_broken):

@@ -16,52 +16,14 @@ import typing as t
 from .._core.clock import utc_now, write_time
 from .._core.journal import Journal, JournalError, StepFailed
 from .._core.result import Finding, Result, ok_or_findings
-from . import configuration, dpkg, evidence, lists, looking, preflight, previous, releases, steps
-from .plan import SECURITY, Plan, Policy, make_plan, unexplained
-from .programs import Apt, PatchingError, open_directory
+from . import configuration, evidence, hosts, looking, preflight, previous, steps
+from .manager import Manager
+from .packages import Installed, versions_changed
+from .plan import SECURITY, Plan, make_plan
+from .programs import PatchingError, open_directory
+from .upgrade import ALWAYS, KEEP, NEVER, REQUIRE, RETURN, RETURNED, Outcome, Settings
 
-UPGRADED, RETURNED = "upgraded", "returned"
-NEVER, OWN, ALWAYS = "never", "own", "always"
-TELL, KEEP, REQUIRE = "tell", "keep", "require"
-STAY, RETURN = "stay", "return"
-
-
-@dataclasses.dataclass(frozen=True)
-class Settings:
-    """How an upgrade is set."""
-
-    state: str
-    policy: Policy
-    conffiles: str
-    repair: str
-    way_back: str
-    on_failure: str
-    refresh: bool
-    max_age: float
-    timeout: float
-    upgrade_timeout: float
-    lock_timeout: float
-    state_dir: str
-    max_release_age: float
-
-
-@dataclasses.dataclass
-class Outcome:
-    """What the module returns beside the result shape."""
-
-    changed: bool = False
-    packages: list[dict[str, t.Any]] = dataclasses.field(default_factory=list)
-    changes: list[dict[str, t.Any]] = dataclasses.field(default_factory=list)
-    configuration: list[dict[str, t.Any]] = dataclasses.field(default_factory=list)
-    sources: list[dict[str, t.Any]] = dataclasses.field(default_factory=list)
-    did: list[str] = dataclasses.field(default_factory=list)
-    output: str = ""
-    evidence: str = ""
-    diff: dict[str, str] = dataclasses.field(default_factory=dict)
-
-    def beside(self) -> dict[str, t.Any]:
-        names = ("packages", "changes", "sources", "did", "output", "evidence")
-        return {**{name: getattr(self, name) for name in names}, "configuration_files": self.configuration}
+__all__ = ["Outcome", "Settings", "patch"]
 
 
 class _Refused(Exception):
@@ -78,7 +40,8 @@ def patch(settings: Settings, check_mode: bool, outcome: Outcome) -> Result:
         run = _Run(settings, check_mode, outcome)
     except PatchingError as exc:
         return Result("failed", "the packages of this host cannot be handled", str(exc))
-    return run.kept(_ended(run, settings))
+    with contextlib.closing(run):
+        return run.kept(_ended(run, settings))
 
 
 def _ended(run: _Run, settings: Settings) -> Result:
@@ -103,22 +66,22 @@ class _Run:
         self._outcome = outcome
         self._findings: list[Finding] = []
         self._figures: dict[str, float] = {}
-        self._apt = Apt(timeout=settings.timeout)
-        self._before: dict[str, dpkg.Installed] = {}
+        self._manager = hosts.manager(settings.timeout, settings.state_dir)
+        self._before: dict[str, Installed] = {}
         self._changed_files: list[configuration.Changed] = []
         self._beside: dict[str, tuple[int, int]] = {}
-        self._means = self._means_with(self._apt)
+        limits = (settings.lock_timeout, settings.upgrade_timeout)
+        returns = settings.on_failure == RETURN
+        self._means = steps.Means(self._manager, settings.state_dir, settings.conffiles, *limits, returns)
         self._sources = (0, 0)
         self._open: t.Mapping[str, t.Any] | None = None
 
-    def _means_with(self, apt: Apt) -> steps.Means:
-        settings = self._settings
-        limits = (settings.lock_timeout, settings.upgrade_timeout)
-        return steps.Means(apt, settings.state_dir, settings.conffiles, *limits, settings.on_failure == RETURN)
+    def close(self) -> None:
+        self._manager.close()
 
     def run(self) -> Result:
-        journal = Journal(self._settings.state_dir, f"packages in {os.path.abspath(self._apt.root)}")
-        self._before = dpkg.installed(self._apt)
+        journal = Journal(self._settings.state_dir, f"packages in {os.path.abspath(self._manager.root)}")
+        self._before = self._manager.installed()
         with contextlib.ExitStack() as stack:
             if self._check:
                 self._open = journal.peek()
@@ -129,7 +92,7 @@ class _Run:
             if self._settings.state == RETURNED:
                 return self._go_back(journal)
             # Lists first: what a killed run left broken may be mended by a version that is new since then.
-            apt, problem = self._lists(stack)
+            manager, problem = self._lists(stack)
             if self._open is not None:
                 self._take_up(journal)
             self._repair()
@@ -138,17 +101,19 @@ class _Run:
                 raise _Refused(
                     "unknown", f"{told}; {'nothing' if not self._outcome.changed else 'no more'} was touched"
                 )
-            return self._go_forward(journal, apt)
+            return self._go_forward(journal, manager)
 
     def _wait_for_locks(self) -> None:
-        holders = preflight.wait_for_locks(self._apt, 0 if self._check else self._settings.lock_timeout)
+        patience = 0 if self._check else self._settings.lock_timeout
+        holders = preflight.wait_for_locks(self._manager.lock_holders, patience)
         if holders:
             raise _Refused("failed", f"{holders[0].told()}; nothing was touched")
 
     def _take_up(self, journal: Journal) -> None:
         """Bring to its end what a killed run left, as it was decided then."""
-        if self._settings.repair == NEVER and dpkg.interrupted(self._apt, self._before):
-            raise _Refused("failed", "an earlier run left dpkg interrupted, and repair is never; nothing was touched")
+        if self._settings.repair == NEVER and self._manager.interrupted(self._before):
+            told = f"an earlier run left {self._manager.below} interrupted, and repair is never; nothing was touched"
+            raise _Refused("failed", told)
         if self._check:
             self._outcome.did.append("would finish what an earlier run left")
             return
@@ -160,55 +125,57 @@ class _Run:
         finally:
             self._see_changes()
 
-    def _go_forward(self, journal: Journal, apt: Apt) -> Result:
-        plan = make_plan(apt, self._settings.policy)
-        ways = looking.ways_of(apt, plan, self._means.kept)
+    def _go_forward(self, journal: Journal, manager: Manager) -> Result:
+        plan = make_plan(manager, self._settings.policy)
+        ways = looking.ways_of(manager, plan, self._means.kept)
         self._outcome.packages = looking.told_packages(plan, ways, self._settings.policy)
         self._tell_diff(plan)
         self._findings += looking.way_findings(ways)
         if plan.changes:
             self._refuse_without_way(ways)
-            self._refuse_without_space(apt, plan)
-            self._foresee_files(apt, plan)
+            self._refuse_without_space(manager, plan)
+            self._foresee_files(manager, plan)
             if self._check:
                 return self._foretold(plan)
             self._install(journal, plan)
             # It is installed as it was wanted: what earlier upgrades came from is of no use any more.
-            previous.prune(self._apt, self._means.kept, {name: one.old for name, one in plan.changes.items()})
-            plan = make_plan(self._apt, self._settings.policy)
+            self._manager.prune(self._means.kept, {name: one.old for name, one in plan.changes.items()})
+            plan = make_plan(self._manager, self._settings.policy)
         elif self._check:
             return self._foretold(plan)
         return self._proved(plan)
 
     def _repair(self) -> None:
-        broken = dpkg.interrupted(self._apt, dpkg.installed(self._apt))
+        broken = self._manager.interrupted(self._manager.installed())
         if not broken or (self._check and self._open is not None):
             return
+        below, repairs = self._manager.below, self._manager.repairs
         if self._settings.repair != ALWAYS:
-            action = "see why, and set repair to always to have dpkg --configure -a run first"
-            self._findings.append(Finding("dpkg-interrupted", "high", "dpkg", broken.told(), action=action))
+            action = f"see why, and set repair to always to have {repairs} run first"
+            self._findings.append(Finding(f"{below}-interrupted", "high", below, broken.told(), action=action))
             raise _Refused("failed", f"{broken.told()}, not by a run of ours; nothing was touched; {action}")
         if self._check:
-            self._outcome.did.append("would run dpkg --configure -a")
+            self._outcome.did.append(f"would run {repairs}")
             raise _Refused("unknown", f"{broken.told()}: what would be upgraded is known only after its repair")
         self._outcome.changed = True
         self._means.repair()
-        self._outcome.did.append(f"ran dpkg --configure -a, for {broken.told()}")
+        self._outcome.did.append(f"ran {repairs}, for {broken.told()}")
 
-    def _lists(self, stack: contextlib.ExitStack) -> tuple[Apt, str]:
-        """An apt with the lists to go by, and why they cannot be trusted; empty when they can."""
-        settings, apt = self._settings, self._apt
+    def _lists(self, stack: contextlib.ExitStack) -> tuple[Manager, str]:
+        """A manager with the lists to go by, and why they cannot be trusted; empty when they can."""
+        settings, manager = self._settings, self._manager
         if not settings.refresh:
-            known = lists.known(apt, settings.max_age)
+            known = manager.known(settings.max_age)
         elif self._check:
-            apt, known = lists.fetch_aside(apt, stack.enter_context(open_directory()), settings.timeout)
+            manager, known = manager.fetch_aside(stack.enter_context(open_directory()), settings.timeout)
+            stack.callback(manager.close)
         else:
-            known = lists.refresh(apt, settings.timeout)
-        unseen = releases.judge(apt, known, settings.policy.rules, settings.max_release_age)
+            known = manager.refresh(settings.timeout)
+        unseen = manager.unseen(known, settings.policy, settings.max_release_age)
         self._outcome.sources = [source.to_dict() for source in known.sources]
         self._sources = (known.good, max(1, len(known.sources)))
-        self._findings += [Finding("apt-warning", "info", "apt-get update", text) for text in known.warnings]
-        return apt, known.problem or unseen
+        self._findings += looking.source_findings(manager, known)
+        return manager, known.problem or unseen
 
     def _refuse_without_way(self, ways: t.Mapping[str, previous.Way]) -> None:
         lost = sorted(f"{way.name} {way.version}" for way in ways.values() if not way.where)
@@ -217,31 +184,31 @@ class _Run:
                 "failed", f"there is no way back to {looking.named(lost)}, and one is required; nothing was touched"
             )
 
-    def _refuse_without_space(self, apt: Apt, plan: Plan) -> None:
-        needs = preflight.space(apt, previous.sizes(apt, {**plan.wanted, **plan.new}, plan.packages))
+    def _refuse_without_space(self, manager: Manager, plan: Plan) -> None:
+        needs = preflight.space(manager, manager.sizes({**plan.wanted, **plan.new}, plan.packages))
         short = [need for need in needs if need.is_short]
         self._findings += [looking.space_finding(need) for need in short]
         self._findings += looking.clock_findings()
         if short:
             raise _Refused("failed", f"{'; '.join(need.told() for need in short)}; nothing was touched")
 
-    def _foresee_files(self, apt: Apt, plan: Plan) -> None:
-        used = "own" if self._settings.conffiles == configuration.KEEP else "package"
-        self._note_files(plan.changes, apt)
+    def _foresee_files(self, manager: Manager, plan: Plan) -> None:
+        self._note_files(plan.changes, manager)
         if self._check:
-            self._outcome.configuration = [{**dataclasses.asdict(one), "used": used} for one in self._changed_files]
+            known = [{**dataclasses.asdict(one), "used": self._whose} for one in self._changed_files]
+            self._outcome.configuration = known
 
-    def _note_files(self, names: t.Iterable[str], apt: Apt | None = None) -> None:
-        self._changed_files = configuration.changed(apt or self._apt, names)
-        self._beside = configuration.stamps(self._apt, self._changed_files)
+    def _note_files(self, names: t.Iterable[str], manager: Manager | None = None) -> None:
+        self._changed_files = configuration.changed(manager or self._manager, names)
+        self._beside = configuration.stamps(self._manager, self._changed_files, self._settings.conffiles)
 
     def _install(self, journal: Journal, plan: Plan) -> None:
         settings = self._settings
         packages = {name: {"from": change.old, "to": change.new} for name, change in plan.changes.items()}
-        automatic = sorted(steps.automatic(self._apt) & set(packages))
+        automatic = sorted(self._manager.automatic() & set(packages))
         references: dict[str, t.Any] = {"direction": steps.FORWARD, "packages": packages, "automatic": automatic}
         references["keep"] = settings.way_back in (KEEP, REQUIRE) or settings.on_failure == RETURN
-        record = {**references, "new": plan.new, "started": write_time(utc_now()), "root": self._apt.root}
+        record = {**references, "new": plan.new, "started": write_time(utc_now()), "root": self._manager.root}
         last = steps.read_record(settings.state_dir)
         steps.write_record(settings.state_dir, record)
         steps.rotate(self._means.log)
@@ -256,24 +223,37 @@ class _Run:
             self._see_changes()
 
     def _see_changes(self) -> None:
-        """The exact versions before and after, by dpkg; and what became of configuration files."""
-        after = dpkg.installed(self._apt)
+        """The exact versions before and after; and what became of configuration files."""
+        after = self._manager.installed()
         self._outcome.output = self._means.output
-        self._outcome.changes = dpkg.versions_changed(self._before, after)
+        self._outcome.changes = versions_changed(self._before, after)
         self._outcome.changed = self._outcome.changed or bool(self._outcome.changes)
-        seen = configuration.outcome(self._apt, self._changed_files, self._beside, self._settings.conffiles)
+        seen = configuration.outcome(self._manager, self._changed_files, self._beside, self._settings.conffiles)
         self._outcome.configuration += [one for one in seen if one not in self._outcome.configuration]
+        self._findings += [self._other_choice(one) for one in seen if one["used"] != self._whose]
+        self._findings += [Finding("script-failed", "medium", "packages", text) for text in self._manager.warned]
+        self._manager.warned = []
+
+    @property
+    def _whose(self) -> str:
+        return "own" if self._settings.conffiles == configuration.KEEP else "package"
+
+    def _other_choice(self, one: t.Mapping[str, t.Any]) -> Finding:
+        """rpm asks nobody: its packages say of each file whether it is replaced."""
+        message = f"its package says that the file of {'the administrator' if one['used'] == 'own' else 'the package'}"
+        message += f" is used, not conffiles ({self._settings.conffiles}); the other one is {one['other']}"
+        return Finding("configuration-by-package", "medium", one["path"], message, action="compare them and choose")
 
     def _proved(self, plan: Plan) -> Result:
         """What a new simulation says now, after everything."""
-        audit = dpkg.audit(self._apt)
+        audit = self._manager.audit()
         self._figures.update(looking.plan_figures(plan, self._settings.policy))
         self._figures["upgraded"] = sum(bool(one["before"]) for one in self._outcome.changes)
         still = plan.security if self._settings.policy.upgrade == SECURITY else sorted(plan.changes)
-        still = still or unexplained(self._apt, plan, self._settings.policy)
+        still = still or self._manager.unexplained(plan, self._settings.policy)
         if audit or still:
-            reason = f"dpkg --audit says: {audit[:500]}" if audit else ""
-            reason = reason or f"apt's simulation would still upgrade {looking.named(still)}"
+            reason = f"{self._manager.audits} says: {audit[:500]}" if audit else ""
+            reason = reason or f"{self._manager.name}'s simulation would still upgrade {looking.named(still)}"
             return self.not_done("failed", reason)
         return self._told(plan, f"{int(self._figures['upgraded'])} packages upgraded")
 
@@ -287,7 +267,7 @@ class _Run:
         left, fixes = len(plan.left), len(plan.left_security)
         summary = f"{what}, {left} left as they are ({fixes} security fixes among them)"
         if not self._check:
-            summary += "; apt's simulation finds no other security fix"
+            summary += f"; {self._manager.name}'s simulation finds no other security fix"
         return ok_or_findings(summary, self._findings, self._figures, *self._sources)
 
     def _tell_diff(self, plan: Plan) -> None:
@@ -306,7 +286,7 @@ class _Run:
         if lost:
             message = f"the previous version is in no archive and no cache any more: {looking.named(lost)}"
             self._findings.append(Finding("way-back-missing", "medium", "packages", message, len(lost), 0))
-        there = dpkg.installed(self._apt)
+        there = self._manager.installed()
         self._outcome.diff = {
             "before": _lines([f"{way.name} {there[way.name].version}" for way in ways]),
             "after": _lines([f"{way.name} {way.version}" for way in ways]),
@@ -316,26 +296,22 @@ class _Run:
             self._outcome.changed = bool(ways)
             return ok_or_findings(f"{len(ways)} packages would go back", self._findings)
         self._return(journal, packages, record)
-        left = [
-            name
-            for name, one in packages.items()
-            if not steps.is_back(dpkg.installed(self._apt).get(name), one["from"])
-        ]
+        now = self._manager.installed()
+        left = [name for name, one in packages.items() if not steps.is_back(now.get(name), one["from"])]
         if set(left) - set(lost):
             return self.not_done("failed", f"{looking.named(sorted(left))} did not go back")
         summary = f"{len(self._outcome.changes)} packages went back to their previous versions"
         if self._outcome.changes:
             message = "the next upgrade takes the newer versions again"
-            action = "hold the packages (apt-mark hold) or exclude them until a mended version is there"
+            action = f"hold the packages ({self._manager.hold}) or exclude them until a mended version is there"
             self._findings.append(Finding("went-back", "medium", "packages", message, action=action))
         return ok_or_findings(summary, self._findings, {"returned": len(self._outcome.changes)})
 
     def _refuse_impossible(self, ways: t.Sequence[previous.Way]) -> None:
         if ways:
-            words = steps.back_words(ways)
-            done = self._apt.call("apt-get", "--simulate", *steps.BACKWARDS, *words, must=False)
-            if done.status:
-                raise _Refused("failed", f"apt finds no way back: {done.said}; nothing was touched")
+            problem = self._manager.back_problem(ways)
+            if problem:
+                raise _Refused("failed", f"{self._manager.name} finds no way back: {problem}; nothing was touched")
 
     def _return(self, journal: Journal, packages: t.Mapping[str, t.Any], record: t.Mapping[str, t.Any]) -> None:
         self._note_files(packages)
@@ -380,8 +356,8 @@ class _Run:
         told = {"at": write_time(utc_now()), "host": settings.policy.host, "state": settings.state}
         told.update(result.to_dict(), **self._outcome.beside())
         try:
-            place, after = os.path.join(settings.state_dir, "evidence"), dpkg.installed(self._apt)
-            self._outcome.evidence = evidence.keep(place, self._apt, (self._before, after), told)
+            place, after = os.path.join(settings.state_dir, "evidence"), self._manager.installed()
+            self._outcome.evidence = evidence.keep(place, self._manager, (self._before, after), told)
         except (PatchingError, OSError) as exc:
             lost = Finding("evidence-lost", "medium", "packages", f"the evidence of the upgrade was not kept: {exc}")
             return dataclasses.replace(result, findings=(*result.findings, lost))

@@ -142,9 +142,9 @@ def test_names_of_services_are_asked_for() -> None:
 
 
 def test_another_package_manager_is_named(tmp_path: pathlib.Path) -> None:
-    (tmp_path / "dnf").write_text("#!/bin/sh\n")
-    (tmp_path / "dnf").chmod(0o755)
-    assert "it has dnf, which this module does not handle" in programs.other_manager(str(tmp_path))
+    (tmp_path / "zypper").write_text("#!/bin/sh\n")
+    (tmp_path / "zypper").chmod(0o755)
+    assert "it has zypper, which this module does not handle" in programs.other_manager(str(tmp_path))
 
 
 def test_who_runs_replaced_files_is_seen(tmp_path: pathlib.Path) -> None:
@@ -224,11 +224,11 @@ def test_some_services_are_never_restarted() -> None:
 def test_a_lock_is_told_with_its_holder(tmp_path: pathlib.Path) -> None:
     lock = tmp_path / "lock"
     with holding(lock) as pid:
-        found = preflight._holder(str(lock))
+        found = preflight.lock_holder(str(lock))
         assert found is not None
         assert found.pid == pid
         assert f"is held by process {pid} (python" in found.told()
-    assert preflight._holder(str(lock)) is None
+    assert preflight.lock_holder(str(lock)) is None
 
 
 def test_the_kernel_is_asked_for_its_clock() -> None:
