@@ -9,6 +9,7 @@ this process listens to. Where the kernel lets nobody have one, and there is no 
 
 from __future__ import annotations
 
+import contextlib
 import pathlib
 import socket
 import subprocess
@@ -71,10 +72,8 @@ class Syslog(threading.Thread):
 
     def run(self) -> None:
         while not self._over.is_set():
-            try:
+            with contextlib.suppress(socket.timeout):
                 self.messages.append(self._socket.recv(_LARGEST))
-            except TimeoutError:
-                continue
 
     @property
     def content(self) -> bytes:
