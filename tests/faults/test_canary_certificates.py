@@ -55,8 +55,10 @@ def test_no_key_of_an_account_or_certificate_is_anywhere(acme: Place, tmp_path: 
     own = {"authority_certificate": str(tmp_path / "own.pem"), "authority_key": str(tmp_path / "own.key")}
     with Syslog() as log, CommandLines(keep=True) as lines:
         heard = Heard(log)
-        # An account that the authority does not know refuses; one of its own is made, and has one issued.
-        refused = heard.call("certificate_issue", **arguments, eab_key_id="kid", eab_key=RIGHT)
+        # One account is refused, since the authority does not know the other one that it is bound to; one is made.
+        elsewhere = {"directory": str(tmp_path / "refused"), "account_directory": str(tmp_path / "bound")}
+        bound = {**arguments, **elsewhere, "eab_key_id": "kid", "eab_key": RIGHT}
+        refused = heard.call("certificate_issue", **bound)
         issued = heard.call("certificate_issue", **arguments)
         again = heard.call("certificate_issue", check=True, **arguments)
         wrong = heard.call("certificate_issue", **arguments, no_such_option=1)
@@ -86,7 +88,8 @@ def test_no_key_of_an_account_or_certificate_is_anywhere(acme: Place, tmp_path: 
     assert (first["verdict"], taken["verdict"], wrong["failed"]) == ("ok", "ok", True), (first, taken)
 
     account = acme.account / "account.pem"
-    keys = {account: _forms(account), old: _forms(old)}
+    other = tmp_path / "bound" / "account.pem"
+    keys = {account: _forms(account), other: _forms(other), old: _forms(old)}
     for place in (acme.issued, there, tmp_path / "from-own"):
         keys[place / "current" / "privkey.pem"] = _forms(place / "current" / "privkey.pem")
     forms = set().union(*keys.values())
@@ -104,8 +107,8 @@ def test_no_key_of_an_account_or_certificate_is_anywhere(acme: Place, tmp_path: 
         for path in tmp_path.rglob("*")
         if path.is_file() and any(form in path.read_bytes().decode(errors="replace") for form in forms)
     }
-    # What has a key is the account's file, and the two of each pair.
-    kept = {str(account.relative_to(tmp_path)), old.name}
+    # What has a key is the file of an account, and the two of each pair.
+    kept = {*(str(path.relative_to(tmp_path)) for path in (account, other)), old.name}
     for place, answer in ((acme.issued, issued), (there, taken), (tmp_path / "from-own", first)):
         version = (place / "versions" / answer["version"]).relative_to(tmp_path)
         kept |= {str(version / "privkey.pem"), str(version / "combined.pem")}
