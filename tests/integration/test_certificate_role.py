@@ -100,7 +100,8 @@ class Host:
         place = self.directory.parent / "vault.json"
         place.write_text(json.dumps({"planted": passphrase}))
         inventory = self.directory / "inventory.json"
-        inventory.write_text(json.dumps({"application": {"hosts": {"web1": given, "web2": self._second()}}}), encoding="utf-8")
+        hosts = {"web1": given, "web2": self._second()}
+        inventory.write_text(json.dumps({"application": {"hosts": hosts}}), encoding="utf-8")
         tool = str(pathlib.Path(sys.executable).parent / "ansible-playbook")
         done = subprocess.run(
             [tool, "-i", str(inventory), f"steward.maintenance.{playbook}", "-e", f"@{place}", "-l", "web1", *words],

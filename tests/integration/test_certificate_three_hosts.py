@@ -287,7 +287,7 @@ def test_one_certificate_is_issued_once_and_brought_to_each_host_in_turn(
     assert b"Valid" in acme.pebble.managed(f"cert-status-by-serial/{serial}")
 
     # It is back: it gets what the others have, without another order, and only now is the old one revoked.
-    with CommandLines(keep=True) as lines:
+    with CommandLines(keep=True, pause=0.1) as lines:
         status, told = shared.rotate("--limit", "web1")
     assert (status, shared.orders(), shared.served()) == (0, 2, [newer] * 3), told[-4000:]
     assert b"Revoked" in acme.pebble.managed(f"cert-status-by-serial/{serial}")
