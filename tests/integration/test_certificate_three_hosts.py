@@ -32,6 +32,7 @@ from support.canary import CommandLines
 from support.deployments import NAME, Clients, Site
 from support.nginx_service import NginxService
 from support.plays import environment
+from support.syslog import Syslog
 
 pytest_plugins = ("support.acme_fixtures",)
 pytestmark = [pytest.mark.pebble, pytest.mark.nginx]
@@ -105,13 +106,17 @@ def _common(acme: Place) -> dict[str, t.Any]:
 
 
 def _rotate(
-    directory: pathlib.Path, hosts: dict[str, dict[str, t.Any]], *words: str, **common: t.Any
+    directory: pathlib.Path,
+    hosts: dict[str, dict[str, t.Any]],
+    *words: str,
+    prefix: t.Sequence[str] = (),
+    **common: t.Any,
 ) -> tuple[int, str]:
     inventory = directory / "inventory.json"
     inventory.write_text(json.dumps({"application": {"hosts": hosts, "vars": common}}), encoding="utf-8")
     tool = str(pathlib.Path(sys.executable).parent / "ansible-playbook")
     done = subprocess.run(
-        [tool, "-i", str(inventory), "steward.maintenance.rotate_certificates", *words],
+        [*prefix, tool, "-i", str(inventory), "steward.maintenance.rotate_certificates", *words],
         env=environment(directory, ANSIBLE_KEEP_REMOTE_FILES="1"),
         cwd=directory,
         stdout=subprocess.PIPE,
@@ -209,7 +214,7 @@ class Shared:
     def entry(self, host: str) -> dict[str, t.Any]:
         return self.hosts[host]["certificate_rotation_certificates"][0]  # type: ignore[no-any-return]
 
-    def rotate(self, *words: str, without: str = "") -> tuple[int, str]:
+    def rotate(self, *words: str, without: str = "", prefix: t.Sequence[str] = ()) -> tuple[int, str]:
         """With -vvvv, under handshakes with all hosts, none of which may fail.
 
         :param without: this host cannot be reached, neither by us nor through its name.
@@ -219,7 +224,9 @@ class Shared:
         hosts = {host: {**given, **(gone if host == without else {})} for host, given in self.hosts.items()}
         with contextlib.ExitStack() as stack:
             clients = [stack.enter_context(Clients(site, pause=0.3)) for site in self.sites.values()]
-            status, told = _rotate(self.directory, hosts, "-vvvv", "--diff", *words, **_common(self.acme))
+            status, told = _rotate(
+                self.directory, hosts, "-vvvv", "--diff", *words, prefix=prefix, **_common(self.acme)
+            )
         self.told.append(told)
         self.webroots.update({without: root} if root else {})
         assert [failure for each in clients for failure in each.failures] == [], told[-4000:]
@@ -238,8 +245,11 @@ class Shared:
         return hashlib.sha256(ssl.PEM_cert_to_DER_cert(pem[0] + pem[1])).hexdigest()
 
     def keys(self) -> list[str]:
-        """A line of each key that was issued and was ever on one of the hosts."""
-        paths = self.directory.glob("web*/issued/*/versions/*/privkey.pem")
+        """A line of each key that was issued and was ever on one of the hosts, and of that of the account."""
+        paths = [
+            *self.directory.glob("web*/issued/*/versions/*/privkey.pem"),
+            *self.directory.glob("web*/account/*.pem"),
+        ]
         return sorted({path.read_text().splitlines()[1] for path in paths})
 
     def orders(self) -> int:
@@ -287,15 +297,17 @@ def test_one_certificate_is_issued_once_and_brought_to_each_host_in_turn(
     assert b"Valid" in acme.pebble.managed(f"cert-status-by-serial/{serial}")
 
     # It is back: it gets what the others have, without another order, and only now is the old one revoked.
-    with CommandLines(keep=True, pause=0.1) as lines:
-        status, told = shared.rotate("--limit", "web1")
+    with CommandLines(keep=True, pause=0.1) as lines, Syslog() as log:
+        status, told = shared.rotate("--limit", "web1", prefix=log.prefix)
     assert (status, shared.orders(), shared.served()) == (0, 2, [newer] * 3), told[-4000:]
     assert b"Revoked" in acme.pebble.managed(f"cert-status-by-serial/{serial}")
 
-    # No key was printed, or in a file that Ansible made (none was removed), or on a command line; those of one time are
-    # gone.
+    # No key was printed, or in a file that Ansible made (none was removed), on a command line or in the system's log; those
+    # of one time are gone.
     keys = shared.keys()
-    assert len(keys) == 2
+    assert len(keys) == 3, "two certificates and one account"
+    assert log.content.count(b"certificate_hand_over") >= 3, "the system's log was not heard"
+    assert not [key for key in keys if key.encode() in log.content]
     assert not [key for key in keys for told in shared.told if key in told]
     sealed = re.findall(r'"sealed": \{ ?"web\d": "([^"]{300,})"', "".join(shared.told))
     assert len(sealed) >= 3, "what was sealed was not even seen"
@@ -305,7 +317,7 @@ def test_one_certificate_is_issued_once_and_brought_to_each_host_in_turn(
         for path in tmp_path.rglob("*")
         if path.is_file() and any(key.encode() in path.read_bytes() for key in keys)
     }
-    assert holding == {"issued", "store"}
+    assert holding == {"account", "issued", "store"}
     assert list((tmp_path / "tmp").rglob("AnsiballZ_certificate_hand_over.py")), "no file of a module was kept"
     assert not list(tmp_path.rglob("receive.pem"))
     assert lines.rounds > 3, "the command lines were hardly looked at"
