@@ -302,8 +302,8 @@ def test_one_certificate_is_issued_once_and_brought_to_each_host_in_turn(
     assert (status, shared.orders(), shared.served()) == (0, 2, [newer] * 3), told[-4000:]
     assert b"Revoked" in acme.pebble.managed(f"cert-status-by-serial/{serial}")
 
-    # No key was printed, or in a file that Ansible made (none was removed), on a command line or in the system's log; those
-    # of one time are gone.
+    # No key was printed, or in a file that Ansible made (none was removed), on a command line or in the system's log;
+    # those of one time are gone.
     keys = shared.keys()
     assert len(keys) == 3, "two certificates and one account"
     assert log.content.count(b"certificate_hand_over") >= 3, "the system's log was not heard"
