@@ -149,6 +149,12 @@ options:
     description: The zone that is updated. Empty means that C(nsupdate) finds it.
     type: str
     default: ''
+  hand_out:
+    description:
+      - Order it, and stop before the authority is asked, when there is anything to show. RV(challenges) has what other
+        hosts that serve the names have to show as well. The next call, without this option, goes on with that order.
+    type: bool
+    default: false
   look_first:
     description: Look at the challenge from this host before the authority is asked.
     type: bool
@@ -210,7 +216,6 @@ requirements:
   - cryptography 3.3 or newer (C(python3-cryptography)).
   - For V(acme), the library acme 2.0 or newer (C(python3-acme)), which Debian has from 12 on. Tested with 2.1 and 5.9.
 notes:
-  - Signatures, nonces and external account bindings are those of the library, all else is this collection's.
   - The authority's rate limits count for all of an organisation. This module keeps to what the authority tells it, and
     does not count for you.
 seealso:
@@ -240,14 +245,6 @@ EXAMPLES = r"""
     listeners:
       - host: www.example.com
 
-- name: Have one for all names of a zone, whose server takes dynamic updates
-  steward.maintenance.certificate_issue:
-    names: ['*.example.com']
-    directory: /var/lib/steward/issued/wildcard
-    challenge: dns-01
-    nsupdate_server: 192.0.2.53
-    nsupdate_key: /etc/steward/acme.key
-
 - name: Have one of an authority of our own for the database
   steward.maintenance.certificate_issue:
     names: [db1.example.com]
@@ -275,7 +272,6 @@ reason:
   description: Why nothing was issued although it is due.
   returned: always
   type: str
-  sample: ''
 findings:
   description:
     - What somebody should know, each with C(id), C(severity), C(subject), C(message), C(value), C(threshold) and
@@ -333,7 +329,11 @@ removed:
   returned: always
   type: list
   elements: str
-  sample: []
+challenges:
+  description: For O(hand_out), what is to be shown, each with C(name), C(path) below the webroot, and C(content).
+  returned: always
+  type: list
+  elements: dict
 renewal:
   description: When it is due next, and by whose word. Empty when there is no certificate.
   returned: always

@@ -5,7 +5,8 @@
 
 Injected: the password itself, and a wrong one, for the login of the databases and for the central store of records.
 What must happen: with the right one all is done, with the wrong one the run fails and says why; and neither password is
-in the output, Ansible's log, the records, the report, the server's log, a file left behind, or any command line.
+in the output, Ansible's log, the records, the report, the server's log, the system's log, a file left behind, or any
+command line.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import pytest
 import yaml
 from support.canary import RIGHT, WRONG, CommandLines, secrets_in, sweep
 from support.postgres import PrivatePostgres
+from support.syslog import Syslog
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 
@@ -48,6 +50,7 @@ class Run(t.NamedTuple):
     output: str
     scratch: pathlib.Path
     lines: CommandLines
+    log: Syslog
 
 
 def _maintain(server: GuardedPostgres, password: str, scratch: pathlib.Path, central: bool = False) -> Run:
@@ -77,11 +80,12 @@ def _maintain(server: GuardedPostgres, password: str, scratch: pathlib.Path, cen
     (scratch / "inventory.yml").write_text(yaml.safe_dump(inventory))
     (scratch / "tmp").mkdir()
     (scratch / "tmp").chmod(0o1777)
-    with tempfile.NamedTemporaryFile("w", suffix=".yml") as source, CommandLines() as lines:
+    with tempfile.NamedTemporaryFile("w", suffix=".yml") as source, CommandLines() as lines, Syslog() as log:
         yaml.safe_dump(settings, source)
         source.flush()
         done = subprocess.run(
             [
+                *log.prefix,
                 os.path.join(os.path.dirname(sys.executable), "ansible-playbook"),
                 "steward.maintenance.run_maintenance",
                 "-vvv",
@@ -104,7 +108,7 @@ def _maintain(server: GuardedPostgres, password: str, scratch: pathlib.Path, cen
             timeout=300,
             check=False,
         )
-    return Run(done.returncode, done.stdout, scratch, lines)
+    return Run(done.returncode, done.stdout, scratch, lines, log)
 
 
 @pytest.fixture
@@ -120,6 +124,8 @@ def _assert_nothing_shows(run: Run, server: GuardedPostgres) -> None:
     assert not secrets_in(run.output.encode())
     assert not sweep(run.scratch)
     assert not secrets_in(server.log().encode())
+    assert b"Invoked with" in run.log.content, "the system's log was not heard"
+    assert not secrets_in(run.log.content)
     assert run.lines.rounds > 10, "the command lines were hardly looked at"
     assert not run.lines.caught
 
@@ -133,6 +139,10 @@ def test_the_sweep_finds_what_it_looks_for(tmp_path: pathlib.Path) -> None:
     with CommandLines() as lines:
         subprocess.run([sys.executable, "-c", "import time; time.sleep(1)", RIGHT], check=True)
     assert lines.caught
+    with Syslog() as log:
+        words = f"import syslog; syslog.syslog('{WRONG}')"
+        subprocess.run([*log.prefix, sys.executable, "-c", words], check=True)
+    assert secrets_in(log.content) == [WRONG]
 
 
 def test_the_right_password(server: GuardedPostgres, scratch: pathlib.Path) -> None:

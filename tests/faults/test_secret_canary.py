@@ -15,6 +15,7 @@ from support.modules import start_module
 from support.postgres import PrivatePostgres
 from support.secret_kv import TOKEN, KvServer
 from support.secrets import DATABASE, FIRST, SINGLE, USER, Shop, files_store
+from support.syslog import Syslog
 
 from ansible_collections.steward.maintenance.plugins.module_utils._secrets.store import new_token
 from ansible_collections.steward.maintenance.plugins.module_utils._secrets.store_kv import Kv, KvSettings
@@ -22,8 +23,8 @@ from ansible_collections.steward.maintenance.plugins.module_utils._secrets.store
 pytest_plugins = ("support.postgres_fixtures", "support.secret_fixtures")
 
 
-def _printed(module: str, arguments: t.Mapping[str, t.Any], check: bool = False) -> str:
-    process = start_module(module, arguments, check)
+def _printed(module: str, arguments: t.Mapping[str, t.Any], log: Syslog, check: bool = False) -> str:
+    process = start_module(module, arguments, check, prefix=log.prefix)
     stdout, stderr = process.communicate(timeout=60)
     assert b'"verdict"' in stdout or b'"failed": true' in stdout, stdout + stderr
     assert not secrets_in(stdout + stderr)
@@ -72,19 +73,19 @@ def test_no_secret_is_anywhere(shop: Shop, kv: KvServer) -> None:
     args = _arguments(shop, kv)
     # Echoes what stands in the consumer's file, so that the reason of the failure quotes the new password.
     quoting = [{**args["consumers"][0], "probe": ["sh", "-c", f"cat {file}; exit 1"]}]
-    with CommandLines() as lines:
-        texts = [_printed("secret_rotate", args, check=True)]
-        texts.append(_printed("secret_rotate", {**args, "consumers": quoting}))
+    with CommandLines() as lines, Syslog() as system:
+        texts = [_printed("secret_rotate", args, system, check=True)]
+        texts.append(_printed("secret_rotate", {**args, "consumers": quoting}, system))
         assert "does not use the new secret" in texts[-1]
         made |= _passwords(kv)
-        texts.append(_printed("secret_rotate", {**args, "test_statements": ["SELECT nothing_like_it"]}))
-        texts.append(_printed("secret_rotate", {**args, "no_such_option": 1}))
-        texts.append(_printed("secret_rotate", {**args, "present_user": USER, "present_password": FIRST}))
+        texts.append(_printed("secret_rotate", {**args, "test_statements": ["SELECT nothing_like_it"]}, system))
+        texts.append(_printed("secret_rotate", {**args, "no_such_option": 1}, system))
+        texts.append(_printed("secret_rotate", {**args, "present_user": USER, "present_password": FIRST}, system))
         made |= _passwords(kv)
         assert shop.rotate_and_be_killed("+done set")
-        texts.append(_printed("secret_rotate", args))
+        texts.append(_printed("secret_rotate", args, system))
         made |= _passwords(kv)
-        texts.append(_printed("secret_info", {"store": args["store"], "secrets": [{"name": "shop"}]}))
+        texts.append(_printed("secret_info", {"store": args["store"], "secrets": [{"name": "shop"}]}, system))
     assert '"rotated": true' in texts[-2]
     made -= {FIRST}
     assert len(made) >= 2
@@ -94,6 +95,10 @@ def test_no_secret_is_anywhere(shop: Shop, kv: KvServer) -> None:
     assert "set_config" in log
     for secret in (*made, FIRST, TOKEN):
         assert secret not in log
+    # Each invocation of a module is in the system's log.
+    told = system.content.decode(errors="replace")
+    assert told.count("Invoked with") >= len(texts) - 1, "the system's log was not heard"
+    assert not [secret for secret in (*made, FIRST, TOKEN) if secret in told]
     assert not sweep(shop.directory)
     for path in shop.directory.rglob("*"):
         if path.is_file() and path != file:

@@ -17,10 +17,12 @@ class CommandLines(threading.Thread):
     """Reads the command lines of all processes, over and over, and keeps those that hold a secret.
 
     :param keep: keep all of them, and all environments, for secrets that are made meanwhile: see L{with_any}.
+    :param pause: seconds between two looks, where what is looked at lives for longer and has the processor to share.
     """
 
-    def __init__(self, keep: bool = False) -> None:
+    def __init__(self, keep: bool = False, pause: float = 0) -> None:
         super().__init__(daemon=True)
+        self._pause = pause
         self.rounds = 0
         self.caught: set[str] = set()
         self._kept: set[bytes] | None = set() if keep else None
@@ -38,6 +40,7 @@ class CommandLines(threading.Thread):
                 if found := secrets_in(line):
                     self.caught.add(f"{found} in {line.decode(errors='replace')}")
             self.rounds += 1
+            self._over.wait(self._pause)
 
     def with_any(self, secrets: set[str]) -> list[bytes]:
         """Of what was kept, what holds one of these."""

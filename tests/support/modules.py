@@ -33,11 +33,18 @@ _READ_AT_START = ("PYTHON", "LD_", "LC_", "LANG", "OPENSSL_")
 
 
 def start_module(
-    name: str, args: t.Mapping[str, t.Any], check: bool = False, env: t.Mapping[str, str] | None = None
+    name: str,
+    args: t.Mapping[str, t.Any],
+    check: bool = False,
+    env: t.Mapping[str, str] | None = None,
+    prefix: t.Sequence[str] = (),
 ) -> subprocess.Popen[bytes]:
-    """Start a module and give it its arguments; for tests that kill it half-way."""
+    """Start a module and give it its arguments; for tests that kill it half-way.
+
+    :param prefix: a program with its first arguments that starts it.
+    """
     process = subprocess.Popen(
-        [sys.executable, "-c", _RUNNER, _MODULES + name],
+        [*prefix, sys.executable, "-c", _RUNNER, _MODULES + name],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

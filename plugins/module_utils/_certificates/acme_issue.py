@@ -122,7 +122,10 @@ class AcmeIssuer:
         self.left_behind += Challenges(self._challenges, keep).clear(state.challenges)
 
     def issue(self, wish: Wish, file: StateFile, state: State, used: Certificate | None) -> Issued:
-        """:raises CertificateError: when it came to nothing; what went wrong is kept for the next run."""
+        """:raises CertificateError: when it came to nothing; what went wrong is kept for the next run.
+
+        :raises HandedOut: when others have to show the proofs first.
+        """
         self._names = wish.names
         left = used.left(utc_now()) if used else 0
         try:

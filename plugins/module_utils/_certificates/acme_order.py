@@ -20,7 +20,7 @@ import typing as t
 from .acme_account import Account
 from .acme_transport import AcmeError, Answer
 from .challenge_look import ChallengeError
-from .challenges import Challenges, ChallengeSettings, Proof
+from .challenges import Challenges, ChallengeSettings, Proof, handed_out
 from .issue_state import State, StateFile
 from .keys import load_key, new_key, pem_of_key, request_for
 from .names import is_address
@@ -75,6 +75,14 @@ class OrderError(Exception):
         self.retry_after = retry_after
 
 
+class HandedOut(Exception):
+    """The order waits for its proofs to be shown by other hosts, too; the authority has not been asked to look."""
+
+    def __init__(self, challenges: list[dict[str, str]]) -> None:
+        super().__init__(f"{len(challenges)} challenges are to be shown")
+        self.challenges = challenges
+
+
 class Order:
     """The order of one certificate.
 
@@ -103,6 +111,7 @@ class Order:
         """Have the certificate issued.
 
         :raises OrderError: when it is not.
+        :raises HandedOut: when others have to show the proofs first.
         :raises AcmeError: when the server does not do what it is asked.
         """
         address = self._account.ready()
@@ -179,6 +188,7 @@ class Order:
         settings = self._challenge_settings
         with Challenges(settings, self._keep, self._left_behind) as challenges:
             waiting: list[tuple[str, str]] = []
+            handed: list[dict[str, str]] = []
             for url in body.get("authorizations") or ():
                 authorization = self._body(self._account.fetch(url))
                 name = self._name_of(authorization)
@@ -188,6 +198,9 @@ class Order:
                 token = _text(challenge, "token")
                 proof = Proof(name, token, self._account.authorization_of(token))
                 try:
+                    if settings.hand_out:
+                        handed.append(handed_out(proof))
+                        continue
                     challenges.put(proof)
                 except ChallengeError as exc:
                     # The authority was not asked: the order stays as it is, and costs nothing.
@@ -195,6 +208,8 @@ class Order:
                 if challenge.get("status") == "pending":
                     self._account.post(_text(challenge, "url"), {})
                 waiting.append((name, url))
+            if handed:
+                raise HandedOut(handed)
             for name, url in waiting:
                 self._wait_for_proof(name, url)
 

@@ -46,6 +46,8 @@ class ChallengeSettings:
     port: int = 80
     #: How TXT records are made, for `dns-01`.
     records: Records = dataclasses.field(default_factory=lambda: Hook(()))
+    #: Give the proofs to the caller, for other hosts to show them as well, and ask nobody yet.
+    hand_out: bool = False
     #: Look by ourselves first.
     look_first: bool = True
     look_at: tuple[str, ...] = ()
@@ -105,8 +107,7 @@ class Challenges:
 
     def put(self, proof: Proof) -> None:
         """:raises ChallengeError: when it cannot be put there, or is not seen there."""
-        if not _TOKEN.fullmatch(proof.token):
-            raise ChallengeError(f"the authority's token for {proof.name} is not one of RFC 8555: nothing was written")
+        _refuse_token(proof)
         if self._settings.kind == "dns-01":
             self._put_record(proof)
         else:
@@ -238,6 +239,20 @@ def _listen(address: str, port: int, handler: t.Any) -> http.server.HTTPServer:
     Server.address_family = socket.AF_INET
     address = "0.0.0.0"  # noqa: S104 - the authority comes from anywhere
     return Server((address, port), handler)
+
+
+def handed_out(proof: Proof) -> dict[str, str]:
+    """What another host has to show below its webroot. Nothing in it is a secret: the authority asks for it in clear.
+
+    :raises ChallengeError: when it is nothing to make a name of a file of.
+    """
+    _refuse_token(proof)
+    return {"name": proof.name, "path": (_PLACE + proof.token)[1:], "content": proof.authorization}
+
+
+def _refuse_token(proof: Proof) -> None:
+    if not _TOKEN.fullmatch(proof.token):
+        raise ChallengeError(f"the authority's token for {proof.name} is not one of RFC 8555: nothing was written")
 
 
 def _make_readable(webroot: str, directory: str) -> None:

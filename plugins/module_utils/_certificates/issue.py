@@ -24,6 +24,7 @@ from .._core.durations import format_duration
 from .._core.locks import Busy, lock
 from .._core.result import Finding, Result, ok_or_findings
 from .acme_issue import AcmeIssuer
+from .acme_order import HandedOut
 from .acme_transport import AcmeError
 from .authority import Signer
 from .disk import CertificateFile, FileLook
@@ -125,7 +126,11 @@ class _Run:
             self._clear_up()
             return self._told("is not due")
         self._refuse_waiting(due, keeps=True)
-        key, certificates = self._issued(due)
+        try:
+            key, certificates = self._issued(due)
+        except HandedOut as exc:
+            self._outcome.changed, self._outcome.challenges = True, exc.challenges
+            return self._told(f"is ordered, and its challenges are to be shown on other hosts: {due.why}")
         pair = Pair(self._settings.directory, tuple(certificates), key, public_key_of(key))
         self._refuse(pair)
         version = self._store.version_for(pair)

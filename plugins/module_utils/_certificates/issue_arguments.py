@@ -66,6 +66,7 @@ ISSUE_ARGUMENTS: dict[str, dict[str, t.Any]] = {
     "nsupdate_server": {"type": "str", "default": ""},
     "nsupdate_key": {"type": "path", "default": "", "no_log": False},
     "nsupdate_zone": {"type": "str", "default": ""},
+    "hand_out": {"type": "bool", "default": False},
     "look_first": {"type": "bool", "default": True},
     "look_at": {"type": "list", "elements": "str", "default": []},
     "resolvers": {"type": "list", "elements": "str", "default": []},
@@ -178,6 +179,10 @@ def _challenges_from(params: t.Mapping[str, t.Any], names: t.Sequence[str]) -> C
     webroot = (params["webroot"] or "").rstrip("/")
     if webroot and not os.path.isdir(webroot):
         raise InputError(f"webroot {webroot!r} is no directory: name the one that the server for {names[0]} serves")
+    if params["hand_out"] and (kind != "http-01" or not webroot):
+        raise InputError(
+            "hand_out is for files of the challenge http-01: name the webroot of this host, or leave it out"
+        )
     if not 0 < params["http_port"] <= _HIGHEST_PORT:
         raise InputError(f"http_port is {params['http_port']}: write a number from 1 to {_HIGHEST_PORT}")
     for option in ("look_at", "resolvers"):
@@ -197,6 +202,7 @@ def _challenges_from(params: t.Mapping[str, t.Any], names: t.Sequence[str]) -> C
         address=params["http_address"],
         port=params["http_port"],
         records=records,
+        hand_out=params["hand_out"],
         look_first=params["look_first"],
         look_at=tuple(params["look_at"]),
         resolvers=resolvers,

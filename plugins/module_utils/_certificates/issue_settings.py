@@ -57,6 +57,8 @@ class Outcome:
     fingerprint: str = ""
     renewal: dict[str, t.Any] = dataclasses.field(default_factory=dict)
     removed: list[str] = dataclasses.field(default_factory=list)
+    #: What other hosts have to show before the authority is asked.
+    challenges: list[dict[str, str]] = dataclasses.field(default_factory=list)
     diff: dict[str, t.Any] = dataclasses.field(default_factory=dict)
 
 

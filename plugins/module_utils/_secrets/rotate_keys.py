@@ -45,6 +45,8 @@ def rotate_keys(work: KeyWork, check: bool, outcome: KeyOutcome, rollback: bool 
     except (Busy, JournalBusy, stores.PendingElsewhere) as exc:
         return Result("unknown", "no key was moved", run.clean(f"busy: {exc}"), of=1)
     except (StoreError, PlacingError, Stopped, JournalError, StepFailed, OSError) as exc:
+        if isinstance(exc.__cause__, stores.PendingElsewhere) and getattr(exc, "undone", False):
+            return Result("unknown", "no key was moved", run.clean(f"busy: {exc.__cause__}"), of=1)
         return Result("failed", "the keys were not rotated", run.clean(str(exc)), tuple(run.findings), {}, 0, 1)
 
 

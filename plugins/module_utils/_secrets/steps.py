@@ -135,11 +135,12 @@ class Finish(_Step):
     def do(self) -> None:
         rotation = self.rotation
         if rotation.is_ended_elsewhere():
-            raise StoreError(f"{rotation.store.place} has another current version than the one that was to follow it")
+            told = f"{rotation.store.place} has another current version than the one that was to be followed"
+            raise stores.Overtaken(told)
         if rotation.target.overlaps:
             # Both are good now, so whoever is refused from here on has the new one wrong.
             rotation.watch()
-        rotation.store.promote(rotation.token)
+        rotation.store.promote(rotation.token, rotation.old_version)
         if rotation.set_clock and not rotation.target.overlaps:
             rotation.figures["store_gap_seconds"] = round(time.monotonic() - rotation.set_clock, 3)
 

@@ -45,6 +45,10 @@ class PendingElsewhere(StoreError):
     """Another version is being introduced."""
 
 
+class Overtaken(PendingElsewhere):
+    """Another version has become the current one meanwhile, so what was to follow the one before has no place."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Version:
     """One version as the store lists it, without its value."""
@@ -96,8 +100,13 @@ class Store(t.Protocol):
         :raises PendingElsewhere: when another version than the current one is pending.
         """
 
-    def promote(self, token: str) -> None:
-        """Make the version of that token the current one, and the one that was it the previous one."""
+    def promote(self, token: str, replaces: str = "") -> None:
+        """Make the version of that token the current one, and the one that was it the previous one.
+
+        :param replaces: the version that has to be the current one until then; empty means any. Both are one move of
+            the store's own, so of two controllers that have seen the same version, one goes on.
+        :raises Overtaken: when another one is.
+        """
 
     def restore(self, version: str, token: str) -> None:
         """Take L{promote} back: that version is the current one again, and that of the token has no label."""

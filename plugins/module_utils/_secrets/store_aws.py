@@ -112,14 +112,22 @@ class Aws:
         elif pending.id != token:
             raise store.PendingElsewhere(f"{self.place}: version {pending.id} became pending at this very moment")
 
-    def promote(self, token: str) -> None:
+    def promote(self, token: str, replaces: str = "") -> None:
         versions = self.versions()
         current, pending = store.labelled(versions, CURRENT), store.labelled(versions, PENDING)
         if current is None or current.id != token:
+            if replaces and (current is None or current.id != replaces):
+                raise store.Overtaken(f"{self.place}: {current.id if current else 'none'} is the current version now")
             # PutSecretValue takes AWSPENDING off another version without a word: who has it now is asked here.
             if pending is None or pending.id != token:
                 raise StoreError(f"{self.place}: version {token} is not pending")
-            self._label(CURRENT, to=token, off=current.id if current else "")
+            try:
+                # The service moves the label only off the version that is named: nobody else's move is lost.
+                self._label(CURRENT, to=token, off=current.id if current else "")
+            except _Refused as exc:
+                if exc.code != _INVALID:
+                    raise
+                raise store.Overtaken(f"{self.place}: another version became current at this very moment") from None
         self._unlabel(PENDING, token)
 
     def restore(self, version: str, token: str) -> None:

@@ -85,11 +85,13 @@ class Files:
             if token != current:
                 _label(entries, PENDING, token)
 
-    def promote(self, token: str) -> None:
+    def promote(self, token: str, replaces: str = "") -> None:
         with self._changing() as entries:
             self._must_have(entries, token)
             current = _bearer(entries, CURRENT)
             if current != token:
+                if replaces and current != replaces:
+                    raise store.Overtaken(f"{self.place}: version {current} has become the current one meanwhile")
                 if _bearer(entries, PENDING) != token:
                     raise StoreError(f"{self.place}: version {token} is not pending")
                 _label(entries, PREVIOUS, current)

@@ -154,12 +154,16 @@ class Kv:
         lost = f"{self.place}: another version was made pending at this very moment"
         self._write(f"{self.path}.pending", {_TOKEN: token, _VALUE: dict(value)}, 0, lost)
 
-    def promote(self, token: str) -> None:
+    def promote(self, token: str, replaces: str = "") -> None:
         path = self._look()
         pending = self._pending()
         current = self._read_number(path, path.newest)
-        if pending and pending.version == token:
-            if current is None or dict(current.value) != dict(pending.value):
+        is_ours = pending is not None and pending.version == token
+        is_written = is_ours and current is not None and pending is not None and current.value == pending.value
+        if replaces and not is_written and path.id_of(path.newest) not in (replaces, token):
+            raise store.Overtaken(f"{self.place}: version {path.id_of(path.newest)} has become current meanwhile")
+        if pending and is_ours:
+            if not is_written:
                 self._write(self.path, pending.value, path.newest)
             self._note(token)
             self.withdraw(token)
@@ -245,7 +249,8 @@ class Kv:
             self._request("POST", "data", path, body)
         except _Refused as exc:
             if "check-and-set" in exc.said:
-                raise StoreError(lost or f"{self.place} was written by somebody else at this very moment") from None
+                told = lost or f"{self.place} was written by somebody else at this very moment"
+                raise store.Overtaken(told) from None
             raise
 
     def _request(
