@@ -8,3 +8,5 @@ from __future__ import annotations
 import os
 
 KILLS = int(os.environ.get("STEWARD_KILLS", "5"))
+#: The same where each of them costs two runs of the whole main job.
+KILLS_OF_ALL = int(os.environ.get("STEWARD_KILLS", "2"))
