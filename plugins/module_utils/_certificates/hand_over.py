@@ -73,6 +73,7 @@ class Outcome:
 def hand_over(settings: Settings, check_mode: bool, outcome: Outcome) -> Result:
     """Do what this host has to do, or say why not."""
     run = _Run(settings, outcome)
+    reason = ""
     try:
         need_library()
         if settings.act == "give":

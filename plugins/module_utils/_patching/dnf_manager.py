@@ -94,7 +94,7 @@ class DnfManager(Manager):
     def installed(self) -> dict[str, Installed]:
         own, rows = self.dnf.where("architecture"), rpm_state.rows(self.dnf)
         self._there = rpm_state.whole_names(rows)
-        unfinished = {(name, architecture, version) for name, architecture, version in self.dnf.ask("history")}
+        unfinished = {(one[0], one[1], one[2]) for one in self.dnf.ask("history")}
         failed, beside = self._scripts.failed(self._there), self.dnf.ask("side_by_side")
         self._packages, self._architectures = rpm_state.installed(rows, own, beside, unfinished, failed)
         return self._packages
