@@ -176,10 +176,12 @@ class Place:
             )
         return release
 
-    def _moment(self, release: str) -> str:
-        with contextlib.suppress(ReleaseError):
-            return str(self.described(release).get("installed", ""))
-        return ""
+    def _moment(self, release: str) -> tuple[str, int]:
+        """When it was installed; between two of one second, the file in which that is written tells."""
+        with contextlib.suppress(ReleaseError, OSError):
+            written = os.stat(os.path.join(self.path_of(release), DESCRIPTION)).st_mtime_ns
+            return str(self.described(release).get("installed", "")), written
+        return "", 0
 
 
 def make_directory(path: str) -> None:
