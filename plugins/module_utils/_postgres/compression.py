@@ -11,16 +11,10 @@ compressed it.
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import dataclasses
 import os
-import select
 import shutil
-import struct
 import subprocess
-import sys
-import threading
 import typing as t
 
 from .connection import PostgresError
@@ -33,9 +27,6 @@ SUFFIX = ".zst"
 _ARGUMENTS = {"gzip": "--compress=1", "none": "--compress=0"}
 _FIRST_MAJOR_WITH_METHODS = 16
 
-_IN_CLOSE_WRITE = 0x8
-_EVENT = struct.Struct("iIII")
-_LOOK_MILLISECONDS = 200
 _MOST_FILES_A_CALL = 500
 
 
@@ -96,60 +87,14 @@ def _probe(pg_dump: str, method: str) -> str:
     return said.strip().splitlines()[0] if "compression" in said else ""
 
 
-class DirectoryCompressor:
-    """Compresses the files of a pg_dump directory with the program zstd, each as soon as pg_dump has closed it.
+def compress_files(zstd: str, paths: t.Sequence[str], threads: int) -> None:
+    """Put each file into one with the suffix, which takes its place.
 
-    So the clear files never lie there all at once, and the time of compressing is the time of dumping. Where the system
-    does not tell which files were closed, all is done by :meth:`finish`.
-
-    The directory must be there, and empty, when this is made.
+    :raises ProgramFailed: when one cannot be compressed, or does not fit there.
     """
-
-    def __init__(self, zstd: str, directory: str) -> None:
-        self.zstd = zstd
-        self.directory = directory
-        self.error: PostgresError | None = None
-        self._over = threading.Event()
-        self._watch = _watch(directory)
-        # Its programs die with this thread, so it is the thread that waits for them.
-        self._thread = threading.Thread(target=self._follow, name="compressor")
-        self._thread.start()
-
-    def look(self) -> None:
-        """:raises PostgresError: when a file could not be compressed."""
-        if self.error:
-            raise self.error
-
-    def finish(self, threads: int) -> None:
-        """Compress what is left, now that pg_dump has ended.
-
-        :raises PostgresError: when a file could not be compressed.
-        """
-        self.stop()
-        self.look()
-        self._compress([name for name in os.listdir(self.directory) if _is_data(name)], threads)
-
-    def stop(self) -> None:
-        self._over.set()
-        self._thread.join()
-        if self._watch >= 0:
-            os.close(self._watch)
-            self._watch = -1
-
-    def _follow(self) -> None:
-        try:
-            while not self._over.is_set() and self._watch >= 0:
-                closed = [name for name in _closed_files(self._watch) if _is_data(name)]
-                if closed:
-                    self._compress(closed, 1)
-        except (PostgresError, OSError) as exc:
-            self.error = exc if isinstance(exc, PostgresError) else PostgresError(str(exc))
-
-    def _compress(self, names: t.Sequence[str], threads: int) -> None:
-        there = [path for path in (os.path.join(self.directory, name) for name in names) if os.path.exists(path)]
-        for start in range(0, len(there), _MOST_FILES_A_CALL):
-            part = there[start : start + _MOST_FILES_A_CALL]
-            run([self.zstd, "--quiet", "--rm", f"--threads={threads}", "--", *part])
+    for start in range(0, len(paths), _MOST_FILES_A_CALL):
+        part = paths[start : start + _MOST_FILES_A_CALL]
+        run([zstd, "--quiet", "--rm", f"--threads={threads}", "--", *part])
 
 
 def decompress_directory(zstd: str, source: str, target: str, threads: int) -> None:
@@ -174,40 +119,3 @@ def decompress_files(zstd: str, compressed: t.Sequence[str], target: str, thread
     for start in range(0, len(compressed), _MOST_FILES_A_CALL):
         part = compressed[start : start + _MOST_FILES_A_CALL]
         run([zstd, "--quiet", "--decompress", f"--threads={threads}", "--output-dir-flat", target, "--", *part])
-
-
-def _is_data(name: str) -> bool:
-    """The contents of a table or a large object; the table of contents stays readable for pg_restore --list."""
-    return name.endswith(".dat") and name != "toc.dat"
-
-
-def _watch(directory: str) -> int:
-    """A descriptor that tells which files in a directory were closed after writing; -1 where there is no such thing."""
-    if not sys.platform.startswith("linux"):
-        return -1
-    libc = ctypes.CDLL(None, use_errno=True)
-    descriptor = int(libc.inotify_init1(os.O_CLOEXEC | os.O_NONBLOCK))
-    if descriptor < 0:
-        return -1
-    if libc.inotify_add_watch(descriptor, os.fsencode(directory), _IN_CLOSE_WRITE) < 0:
-        os.close(descriptor)
-        return -1
-    return descriptor
-
-
-def _closed_files(descriptor: int) -> list[str]:
-    """The names that the system tells within a moment; what it forgets to tell is done at the end."""
-    poller = select.poll()
-    poller.register(descriptor, select.POLLIN)
-    if not poller.poll(_LOOK_MILLISECONDS):
-        return []
-    names = []
-    with contextlib.suppress(BlockingIOError):
-        data = os.read(descriptor, 1 << 16)
-        position = 0
-        while position < len(data):
-            _watch_number, _mask, _cookie, length = _EVENT.unpack_from(data, position)
-            position += _EVENT.size
-            names.append(os.fsdecode(data[position : position + length].rstrip(b"\0")))
-            position += length
-    return names

@@ -8,6 +8,8 @@ Note that this module util is PRIVATE to the collection. It can have breaking ch
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import signal
 import subprocess
@@ -19,6 +21,8 @@ from .connection import PostgresError
 from .processes import ProgramFailed, program_of, spawn, stop
 
 _LOOK_SECONDS = 0.05
+# fcntl(2): Python knows it from 3.10 on.
+_SET_PIPE_SIZE, _PIPE_SIZE = 1031, 1 << 20
 
 
 class Pipeline:
@@ -109,6 +113,12 @@ def run_pipeline(
         chain.wait()
     finally:
         chain.stop()
+
+
+def widen(pipe: int) -> None:
+    """Make a pipe larger, where the system lets us, for its two ends to wait for each other less often."""
+    with contextlib.suppress(OSError):
+        fcntl.fcntl(pipe, _SET_PIPE_SIZE, _PIPE_SIZE)
 
 
 def in_memory(data: bytes) -> int:

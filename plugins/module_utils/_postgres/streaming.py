@@ -13,8 +13,6 @@ of its connections waits for us, the sizes have been looked at, pipes take the p
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import os
 import re
 import shutil
@@ -26,6 +24,7 @@ import typing as t
 
 from .compression import SUFFIX, decompress_files
 from .connection import PostgresError, query, quote
+from .pipeline import widen
 from .processes import ProgramFailed, program_of, run, spawn, stop
 
 #: What is smaller when packed is unpacked beforehand, for a pipe costs a program: bytes.
@@ -34,8 +33,6 @@ SMALLEST = 1 << 20
 MOST = 200
 
 _LOOK_SECONDS = 0.01
-# fcntl(2): a larger pipe, for the two programs to wait for each other less often. Python knows it from 3.10 on.
-_SET_PIPE_SIZE, _PIPE_SIZE = 1031, 1 << 20
 _LINE_BREAK = re.compile(r"[\r\n]")
 
 # pg_stat_activity would stay the same for the whole of our transaction.
@@ -138,8 +135,7 @@ class StreamedDump:
             except OSError:  # nobody reads it yet
                 continue
             os.set_blocking(descriptor, True)
-            with contextlib.suppress(OSError):  # more than the system lets us have
-                fcntl.fcntl(descriptor, _SET_PIPE_SIZE, _PIPE_SIZE)
+            widen(descriptor)
             words = tempfile.TemporaryFile()  # noqa: SIM115 - closed where the programs are stopped
             try:
                 command = [self._zstd, "--quiet", "--decompress", "--stdout", "--", packed]

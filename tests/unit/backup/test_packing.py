@@ -13,13 +13,18 @@ import subprocess
 import time
 
 import pytest
+from support.postgres import wait_for
 
 from ansible_collections.steward.maintenance.plugins.module_utils._core.sealing import check_recipients
 from ansible_collections.steward.maintenance.plugins.module_utils._core.suggest import InputError
-from ansible_collections.steward.maintenance.plugins.module_utils._postgres import compression, encryption, signatures
+from ansible_collections.steward.maintenance.plugins.module_utils._postgres import (
+    compression,
+    encryption,
+    packing,
+    signatures,
+)
 from ansible_collections.steward.maintenance.plugins.module_utils._postgres.compression import (
     Compression,
-    DirectoryCompressor,
     choose_compression,
     decompress_directory,
 )
@@ -29,6 +34,8 @@ from ansible_collections.steward.maintenance.plugins.module_utils._postgres.encr
     find_key,
     find_seal,
 )
+from ansible_collections.steward.maintenance.plugins.module_utils._postgres.following import Follower
+from ansible_collections.steward.maintenance.plugins.module_utils._postgres.packing import LARGE, DirectoryCompressor
 from ansible_collections.steward.maintenance.plugins.module_utils._postgres.processes import ProgramFailed
 from ansible_collections.steward.maintenance.plugins.module_utils._postgres.server_settings import _below
 
@@ -89,7 +96,7 @@ def test_files_are_compressed_as_soon_as_they_are_closed(tmp_path):
 
 
 def test_without_word_of_closed_files_all_is_done_at_the_end(tmp_path, monkeypatch):
-    monkeypatch.setattr(compression, "_watch", lambda _directory: -1)
+    monkeypatch.setattr(packing, "_watch", lambda _directory: -1)
     compressor = DirectoryCompressor(ZSTD, str(tmp_path))
     for number in range(3):
         (tmp_path / f"{number}.dat").write_bytes(b"x" * number)
@@ -110,6 +117,95 @@ def test_a_file_that_cannot_be_compressed_is_told(tmp_path):
             compressor.finish(1)
     finally:
         compressor.stop()
+
+
+def test_a_large_file_is_compressed_while_it_grows_and_takes_next_to_no_place(tmp_path):
+    directory = tmp_path / "dump"
+    directory.mkdir()
+    compressor = DirectoryCompressor(ZSTD, str(directory))
+    parts = [bytes([number]) * 1000 + os.urandom(1000) for number in range(60)]
+    growing, packed = directory / "1.dat", directory / "1.dat.zst"
+    try:
+        with growing.open("wb") as handle:
+            for part in parts:
+                handle.write(part * 1000)
+            handle.flush()
+            wait_for(lambda: packed.exists() and os.stat(str(growing)).st_blocks * 512 < LARGE * 3, "it is followed")
+            compressor.look()
+            assert growing.stat().st_size == 120_000_000
+            handle.write(b"the end")
+        wait_for(lambda: not growing.exists(), "it is compressed")
+        compressor.finish(1)
+    finally:
+        compressor.stop()
+    assert os.listdir(str(directory)) == ["1.dat.zst"]
+    clear = subprocess.run([ZSTD, "-dc", str(packed)], stdout=subprocess.PIPE, check=True).stdout
+    assert clear == b"".join(part * 1000 for part in parts) + b"the end"
+
+
+def test_a_large_file_whose_end_nobody_told_is_compressed_at_the_end(tmp_path, monkeypatch):
+    heard = packing._events
+    monkeypatch.setattr(packing, "_events", lambda watch: [one for one in heard(watch) if one[0] & 0x100])
+    compressor = DirectoryCompressor(ZSTD, str(tmp_path))
+    try:
+        with (tmp_path / "1.dat").open("wb") as handle:
+            handle.write(b"word" * (LARGE // 4))
+            handle.flush()
+            wait_for((tmp_path / "1.dat.zst").exists, "it is followed")
+            handle.write(b"the end")
+        compressor.finish(1)
+    finally:
+        compressor.stop()
+    assert os.listdir(str(tmp_path)) == ["1.dat.zst"]
+    clear = subprocess.run([ZSTD, "-dc", str(tmp_path / "1.dat.zst")], stdout=subprocess.PIPE, check=True).stdout
+    assert clear == b"word" * (LARGE // 4) + b"the end"
+
+
+def test_a_large_file_that_cannot_be_compressed_is_told_while_pg_dump_writes(tmp_path):
+    failing = tmp_path / "failing"
+    failing.write_text("#!/bin/sh\nhead -c 100000 >/dev/null\necho No space left on device >&2\nexit 1\n")
+    failing.chmod(0o755)
+    directory = tmp_path / "dump"
+    directory.mkdir()
+    compressor = DirectoryCompressor(str(failing), str(directory))
+
+    def failed():
+        try:
+            compressor.look()
+        except ProgramFailed as exc:
+            return str(exc) == "failing ended with status 1: No space left on device"
+        return False
+
+    try:
+        with (directory / "1.dat").open("wb") as handle:
+            handle.write(b"x" * (LARGE + 1))
+            handle.flush()
+            wait_for(failed, "it is told")
+    finally:
+        compressor.stop()
+    assert (directory / "1.dat").exists()
+
+
+def test_a_follower_that_is_stopped_removes_nothing(tmp_path):
+    path = tmp_path / "1.dat"
+    path.write_bytes(b"word" * 1000)
+    follower = Follower(ZSTD, str(path))
+    follower.stop()
+    assert follower.error is None
+    assert path.read_bytes() == b"word" * 1000
+
+
+def test_a_file_that_became_shorter_is_told(tmp_path):
+    path = tmp_path / "1.dat"
+    path.write_bytes(os.urandom(8_000_000))
+    packed = tmp_path / "1.dat.zst"
+    follower = Follower(ZSTD, str(path))
+    wait_for(lambda: packed.exists() and packed.stat().st_size > 1_000_000, "it is followed")
+    os.truncate(str(path), 10)
+    follower.close()
+    follower.join()
+    assert "1.dat became shorter while it was compressed" in str(follower.error)
+    assert path.exists()
 
 
 # -- encryption --------------------------------------------------------------------------------------------------
