@@ -50,9 +50,9 @@ options:
     description:
       - V(auto) is V(zstd) where the server's own C(pg_dump) has it (16 and newer, unless built without) or the program
         C(zstd) is there, else V(gzip).
-      - The program C(zstd) compresses each file of a dump while C(pg_dump) writes it. Where the file system can free a part
-        of a file (ext4, XFS, Btrfs, tmpfs), there is never much of it in clear; elsewhere the largest table lies there
-        twice for a moment.
+      - The program C(zstd) compresses each file of a dump while C(pg_dump) writes it. Where the file system can free
+        a part of a file (ext4, XFS, Btrfs, tmpfs), there is never much of it in clear; elsewhere the largest table
+        lies there twice for a moment.
       - V(lz4) is possible where C(pg_dump) has it.
       - V(none) is for file systems that compress.
     type: str

@@ -18,6 +18,8 @@ description:
     with the manifest, invalid indexes are looked for, and the properties of the database in use are carried over to
     it, its owner, grants, settings, comment and connection limit. Of a database that is not there, those of the
     backup count.
+  - Where the server runs on this host, the indexes are built with as much C(maintenance_work_mem) as an eighth of the
+    free memory of the host and of the server's control group allows, divided by the jobs, up to 512 MB.
   - Only then the application is stopped, the database in use is closed and left, both names are exchanged in one
     transaction, the application is started and asked whether it is well. When any of that fails, all of it is taken
     back, and the application works on the database of before.

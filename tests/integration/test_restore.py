@@ -143,6 +143,22 @@ def test_a_name_of_63_bytes_in_two_alphabets(saved: Backups, restores: Restores)
     assert not back["failed"], back["reason"]
 
 
+def test_indexes_are_built_with_more_memory_than_the_daily_work_has(saved: Backups, restores: Restores) -> None:
+    """The restore fills a materialized view, in which the setting of its session stays."""
+    server = restores.server
+    server.run_sql("CREATE DATABASE views")
+    server.run_sql("CREATE MATERIALIZED VIEW memory AS SELECT current_setting('maintenance_work_mem') AS had", "views")
+    made = saved.back_up(databases=["views"], force=True, jobs=1)
+    assert not made["failed"], made
+    choice = {"database": "views", "backup": made["backup"].rpartition("/")[2], "allow_unverified": True}
+    answer = run_module("postgres_restore", {**restores.arguments(**restores.choice), **choice})
+    assert answer["verdict"] == "ok", answer
+    ((had, own),) = server.run_sql(
+        "SELECT pg_size_bytes(had), pg_size_bytes(current_setting('maintenance_work_mem')) FROM memory", "views"
+    )
+    assert own < had <= 512 << 20
+
+
 def test_the_database_that_everybody_logs_in_to(restores: Restores) -> None:
     """With login_database=shop, the session must still be in another database while shop is renamed."""
     answer = restores.restore(login_database="shop")

@@ -18,8 +18,9 @@ import typing as t
 
 from .._core.sealing import SUFFIX as ENCRYPTED
 from .compression import SUFFIX as COMPRESSED
-from .compression import Compression, DirectoryCompressor
+from .compression import Compression
 from .encryption import Seal
+from .packing import DirectoryCompressor
 from .pipeline import Pipeline
 from .processes import spawn, stop, wait
 

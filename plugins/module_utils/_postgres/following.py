@@ -21,6 +21,8 @@ from .pipeline import widen
 from .processes import ProgramFailed, program_of, spawn, stop
 
 _CHUNK = 1 << 20
+#: More than any pipe of ours holds.
+_IN_THE_PIPE = 4 << 20
 _FREED_AT_ONCE = 32 << 20
 _WAIT_SECONDS = 0.02
 #: As fallocate(2) has them.
@@ -67,7 +69,7 @@ class Follower:
         command = [self._zstd, "--quiet", "--threads=1", "-o", target]
         process = spawn(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
         try:
-            complete = self._feed(t.cast(t.BinaryIO, process.stdin))
+            complete = self._feed(t.cast(t.IO[bytes], process.stdin).fileno())
             # It says little, and only when it fails: no pipe is full before it ends.
             said = process.communicate()[1]
         finally:
@@ -81,34 +83,27 @@ class Follower:
         flush(target)
         os.unlink(self._path)
 
-    def _feed(self, pipe: t.BinaryIO) -> bool:
+    def _feed(self, pipe: int) -> bool:
         """Whether zstd was given all of the file; that it has ended before, its own words tell best."""
-        widen(pipe.fileno())
+        widen(pipe)
         freed = done = 0
         with open(self._path, "r+b", buffering=0) as file:
             while not self._stopped:
                 # Asked before it is read: what is read after the last word is all that there is.
                 closed = self._closed.is_set()
-                data = file.read(_CHUNK)
-                if not data and closed:
-                    return done == os.fstat(file.fileno()).st_size
-                if not data:
-                    self._closed.wait(_WAIT_SECONDS)
-                    continue
                 try:
-                    _write_all(pipe.fileno(), data)
+                    given = os.sendfile(pipe, file.fileno(), done, _CHUNK)
                 except BrokenPipeError:
                     return False
-                done += len(data)
-                if done - freed >= _FREED_AT_ONCE and freed >= 0:
-                    freed = done if _free(file.fileno(), freed, done - freed) else -1
+                if not given and closed:
+                    return done == os.fstat(file.fileno()).st_size
+                if not given:
+                    self._closed.wait(_WAIT_SECONDS)
+                done += given
+                # What may still lie in the pipe is the file's own memory, and stays.
+                if freed >= 0 and done - _IN_THE_PIPE - freed >= _FREED_AT_ONCE:
+                    freed = freed + _FREED_AT_ONCE if _free(file.fileno(), freed, _FREED_AT_ONCE) else -1
         return False
-
-
-def _write_all(pipe: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(pipe, view) :]
 
 
 def _free(file: int, offset: int, length: int) -> bool:

@@ -17,6 +17,7 @@ import typing as t
 
 from .._core.result import Finding
 from .backup_sets import BackupSet
+from .build_memory import build_memory
 from .connection import PostgresError, query, quote, server_version
 from .processes import client_environment, connection_string, run
 from .proofs import Compared, compare_contents
@@ -145,8 +146,7 @@ def fill(site: Site, side: Side) -> float:
     # Single tables are copied from here, and the copies are ours.
     argv += ["--no-owner", "--no-privileges"] if side.tables else []
     argv.append(f"--dbname={connection_string(site.login, side.name)}")
-    # The database's own settings count already; it must not refuse its own restore.
-    environment = {**client_environment(site.login), "PGOPTIONS": "-c default_transaction_read_only=off"}
+    environment = {**client_environment(site.login), "PGOPTIONS": _session_settings(site, side.opening.jobs)}
     if is_streamable(side.backup) and not side.tables:
         _fill_through_pipes(site, side, argv, environment)
     else:
@@ -158,6 +158,16 @@ def fill(site: Site, side: Side) -> float:
     with site.session() as conn:
         set_mark(conn, side, FILLED, site.target)
     return time.monotonic() - began
+
+
+def _session_settings(site: Site, jobs: int) -> str:
+    # The database's own settings count already; it must not refuse its own restore.
+    settings = ["-c default_transaction_read_only=off"]
+    with site.session() as conn:
+        memory = build_memory(conn, jobs)
+    if memory:
+        settings.append(f"-c maintenance_work_mem={memory}kB")
+    return " ".join(settings)
 
 
 def _fill_through_pipes(site: Site, side: Side, argv: t.Sequence[str], environment: t.Mapping[str, str]) -> None:

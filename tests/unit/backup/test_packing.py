@@ -197,7 +197,7 @@ def test_a_follower_that_is_stopped_removes_nothing(tmp_path):
 
 def test_a_file_that_became_shorter_is_told(tmp_path):
     path = tmp_path / "1.dat"
-    path.write_bytes(os.urandom(8_000_000))
+    path.write_bytes(os.urandom(40_000_000))
     packed = tmp_path / "1.dat.zst"
     follower = Follower(ZSTD, str(path))
     wait_for(lambda: packed.exists() and packed.stat().st_size > 1_000_000, "it is followed")
