@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import pathlib
 import re
+import signal
 import socket
 import stat
 import threading
@@ -193,6 +194,21 @@ def test_a_reload_that_nginx_does_not_take_over_is_none(bed: NginxBalancer) -> N
     assert bed.upstream.read_bytes() == bed.original
 
 
+def test_a_restart_is_no_reload(bed: NginxBalancer, tmp_path: pathlib.Path) -> None:
+    restart, pid = tmp_path / "restart", bed.place / "nginx.pid"
+    restart.write_text(
+        f"#!/bin/sh\nkill -TERM $(cat {pid})\nwhile [ -e {pid} ]; do sleep 0.05; done\n"
+        f"{' '.join(bed.program)} >/dev/null 2>&1 &\nuntil [ -s {pid} ]; do sleep 0.05; done\n"
+    )
+    restart.chmod(0o755)
+    try:
+        result, _outcome = bed.do("drained", bed.first, nginx_reload_command=[str(restart)])
+    finally:
+        os.kill(int(pid.read_text()), signal.SIGTERM)
+    assert (result.verdict, bed.upstream.read_bytes()) == ("unknown", bed.original), result
+    assert f"nginx_reload_command {restart} started nginx anew, instead of a reload" in result.reason
+
+
 def test_a_file_that_nginx_does_not_read_proves_nothing(bed: NginxBalancer, tmp_path: pathlib.Path) -> None:
     beside = tmp_path / "upstream.conf"
     beside.write_bytes(bed.original)
@@ -232,13 +248,16 @@ def test_the_role_tells_nginx(bed: NginxBalancer) -> None:
         release_state_dir=str(bed.directory / "state"),
     )
     role = {"name": "steward.maintenance.release", "tasks_from": "balance.yml"}
+    tasks = {
+        state: {"name": state, "ansible.builtin.include_role": role, "vars": {"__release_balance": state}}
+        for state in ("drained", "returned")
+    }
+    status, told = play.run("--check", "--diff", tasks=[tasks["drained"]])
+    assert (status, bed.upstream.read_bytes()) == (0, bed.original), told
+    assert f"server {bed.first} weight=2 down;" in told
     for state, after in (("drained", drained(bed)), ("returned", bed.original)):
-        task = {"name": state, "ansible.builtin.include_role": role, "vars": {"__release_balance": state}}
-        planned = play.run("--check", "--diff", tasks=[task])
-        status, told = play.run(tasks=[task])
-        assert (planned[0], status) == (0, 0), told
-        assert f"server {bed.first} weight=2 down;" in planned[1]
-        assert bed.upstream.read_bytes() == after
+        status, told = play.run(tasks=[tasks[state]])
+        assert (status, bed.upstream.read_bytes()) == (0, after), told
 
 
 def test_bad_input_is_refused_by_name(bed: NginxBalancer) -> None:
