@@ -19,6 +19,10 @@ description:
   - A balancer that cannot be asked, or gives no whole answer, gives V(unknown). A server that nobody checks is not
     counted as up.
   - How a server was set is on the disk before it is changed. Killed at any moment, the next run goes on from there.
+  - nginx without a subscription has no runtime API. The one directive C(server) of O(nginx_file) gets or loses the
+    parameter C(down), and every other byte stays; the file is exchanged in one move, tested, and reloaded, and the old
+    one is back when nginx refuses it, or does not take it over. A server is out of the traffic when no worker has a
+    connection to its address and the workers of before the reload are gone, for one of these might still choose it.
   - Run it on the balancer's host, with C(delegate_to).
 options:
   state:
@@ -28,7 +32,9 @@ options:
     choices: [drained, returned, ready]
     required: true
   servers:
-    description: The servers, each a dictionary with C(pool) (of HAProxy, the backend) and C(server) (its name there).
+    description:
+      - The servers, each a dictionary with C(pool) and C(server). Of HAProxy these are the names of the backend and of
+        the server; of nginx the name of the upstream, and the address as the file has it.
     type: list
     elements: dict
     required: true
@@ -39,6 +45,35 @@ options:
     type: list
     elements: str
     default: []
+  nginx_file:
+    description:
+      - The file of nginx's configuration with C(upstream NAME { ... }), where nginx is the balancer. All servers of the
+        upstream must be in it. A symbolic link is followed.
+    type: path
+    default: ''
+  nginx_pid_file:
+    description: The file with the number of nginx's master process.
+    type: path
+    default: /run/nginx.pid
+  nginx_test_command:
+    description:
+      - A command, as words, that tests nginx's configuration and prints it, as C(nginx -T) does. What it prints is not
+        told; it shows that nginx reads the file.
+    type: list
+    elements: str
+    default: [nginx, -T, -q]
+  nginx_reload_command:
+    description:
+      - A command, as words, that reloads nginx. The workers must be others afterwards, and the master process the same.
+    type: list
+    elements: str
+    default: [nginx, -s, reload]
+  nginx_health_path:
+    description:
+      - nginx does not look how its servers are, so this module does. Each must answer a request over http for this path
+        with the status 200; when empty, it must take a connection.
+    type: str
+    default: ''
   drain_commands:
     description:
       - Commands, each a list of words, that drain a server of another balancer. POOL and SERVER stand for the names.
@@ -69,7 +104,8 @@ options:
   on_timeout:
     description:
       - What to do with connections that do not end in time. V(return) puts all back and fails. V(end) ends them, which
-        whoever holds them sees as an error.
+        whoever holds them sees as an error. nginx cannot do that for one server alone; write C(worker_shutdown_timeout)
+        into its configuration.
     type: str
     choices: [return, end]
     default: return
@@ -87,13 +123,16 @@ attributes:
   diff_mode:
     support: full
     details:
-      - Shows how each server is set at each balancer.
+      - Shows how each server is set at each balancer; of nginx, the directive.
   idempotent:
     support: full
 notes:
-  - Needs rights on the socket of HAProxy; those of root will do.
-  - Idle connections that HAProxy keeps to a server for later requests do not count.
+  - Needs rights on the socket of HAProxy; those of root will do. With nginx it needs those of root.
+  - Idle connections that HAProxy keeps to a server for later requests do not count. Those of nginx do.
 seealso:
+  - name: Parameters of a server in an upstream of nginx
+    description: What the parameter C(down) does.
+    link: https://nginx.org/en/docs/http/ngx_http_upstream_module.html#server
   - module: steward.maintenance.release_switch
 author:
   - The steward.maintenance authors (@steward)
@@ -114,6 +153,15 @@ EXAMPLES = r"""
     servers: [{pool: shop, server: "{{ inventory_hostname }}"}]
     haproxy: [/run/haproxy/admin.sock]
   delegate_to: balancer1
+
+- name: Take it out of the traffic of nginx
+  steward.maintenance.load_balancer_server:
+    state: drained
+    servers: [{pool: shop, server: "10.0.0.11:8080"}]
+    nginx_file: /etc/nginx/conf.d/shop.conf
+    nginx_health_path: /health
+  delegate_to: balancer1
+  become: true
 """
 
 RETURN = r"""

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import http.server
 import json
 import pathlib
 import re
@@ -18,6 +17,7 @@ import typing as t
 import pytest
 from support.haproxy import HAProxy, Load
 from support.modules import run_module
+from support.well_servers import Server
 
 from ansible_collections.steward.maintenance.plugins.module_utils._balancers.arguments import (
     BALANCER_ARGUMENTS,
@@ -28,36 +28,6 @@ from ansible_collections.steward.maintenance.plugins.module_utils._core.result i
 from ansible_collections.steward.maintenance.plugins.module_utils._core.suggest import InputError
 
 pytestmark = pytest.mark.haproxy
-
-
-class Server(http.server.ThreadingHTTPServer):
-    """A server that is well or not, and answers requests for /slow when it may."""
-
-    daemon_threads = True
-    request_queue_size = 128
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.well = True
-        self.may_answer = threading.Event()
-        self.began = threading.Event()
-        threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
-
-
-class _Handler(http.server.BaseHTTPRequestHandler):
-    server: Server
-
-    def do_GET(self) -> None:
-        if self.path == "/slow":
-            self.server.began.set()
-            self.server.may_answer.wait(20)
-        well = self.path != "/health" or self.server.well
-        self.send_response(200 if well else 503)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    def log_message(self, *_words: t.Any) -> None:
-        return
 
 
 class Bed:
@@ -277,7 +247,7 @@ def test_any_other_balancer_by_commands(bed: Bed, tmp_path: pathlib.Path) -> Non
 def test_bad_input_is_refused_by_name(bed: Bed) -> None:
     for more, told in (
         ({"haproxy": ["admin.sock"]}, "haproxy has 'admin.sock': write the path of a socket, or host:port"),
-        ({"haproxy": []}, "haproxy and drain_commands are empty"),
+        ({"haproxy": []}, "haproxy, nginx_file and drain_commands are empty"),
         ({"servers": [{"pool": "shop", "sever": "web1"}]}, "unknown key 'sever'; did you mean 'server'?"),
         ({"servers": [{"pool": "shop", "server": "web1"}] * 2}, "servers has shop/web1 twice"),
         ({"timeout": "5"}, "timeout: duration '5' has no unit"),

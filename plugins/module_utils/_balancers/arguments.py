@@ -20,11 +20,17 @@ from .commands import Commands
 from .draining import DRAINED, END, PUT_BACK, READY, RETURNED, Settings
 from .haproxy import HAProxy
 from .model import Balancer, Member
+from .nginx import Nginx
 
 BALANCER_ARGUMENTS: dict[str, dict[str, t.Any]] = {
     "state": {"type": "str", "choices": [DRAINED, RETURNED, READY], "required": True},
     "servers": {"type": "list", "elements": "dict", "required": True},
     "haproxy": {"type": "list", "elements": "str", "default": []},
+    "nginx_file": {"type": "path", "default": ""},
+    "nginx_pid_file": {"type": "path", "default": "/run/nginx.pid"},
+    "nginx_test_command": {"type": "list", "elements": "str", "default": ["nginx", "-T", "-q"]},
+    "nginx_reload_command": {"type": "list", "elements": "str", "default": ["nginx", "-s", "reload"]},
+    "nginx_health_path": {"type": "str", "default": ""},
     "drain_commands": {"type": "list", "elements": "list", "default": []},
     "ready_commands": {"type": "list", "elements": "list", "default": []},
     "servers_command": {"type": "list", "elements": "str", "default": []},
@@ -51,7 +57,7 @@ def balancer_settings_from(params: t.Mapping[str, t.Any]) -> Settings:
         raise InputError(f"state_dir is {state_dir!r}: write an absolute path")
     return Settings(
         state=params["state"],
-        balancers=_balancers(params, timeout),
+        balancers=_balancers(params, timeout, state_dir),
         members=_members(params["servers"]),
         min_ready=params["min_ready"],
         timeout=timeout,
@@ -76,20 +82,49 @@ def _members(given: t.Sequence[t.Any]) -> tuple[Member, ...]:
     return tuple(found)
 
 
-def _balancers(params: t.Mapping[str, t.Any], timeout: float) -> tuple[Balancer, ...]:
+def _balancers(params: t.Mapping[str, t.Any], timeout: float, state_dir: str) -> tuple[Balancer, ...]:
     draining, admitting = (commands_from(name, params[name]) for name in ("drain_commands", "ready_commands"))
     looking = tuple(params["servers_command"])
     given = {"drain_commands": draining, "ready_commands": admitting, "servers_command": looking}
-    if params["haproxy"]:
-        other = next((name for name, value in given.items() if value), "")
+    if params["haproxy"] or params["nginx_file"]:
+        kind = "haproxy" if params["haproxy"] else "nginx_file"
+        beside = {**given, "nginx_file": params["nginx_file"] if kind == "haproxy" else ""}
+        other = next((name for name, value in beside.items() if value), "")
         if other:
-            raise InputError(f"{other} is given beside haproxy: name one kind of balancer")
+            raise InputError(f"{other} is given beside {kind}: name one kind of balancer")
+        if kind == "nginx_file":
+            return (_nginx(params, timeout, state_dir),)
         return tuple(HAProxy(_address(one)) for one in params["haproxy"])
     for name, value in given.items():
         if not value:
             together = "drain_commands, ready_commands and servers_command belong together"
-            raise InputError(f"haproxy and {name} are empty: name sockets of HAProxy, or commands; {together}")
+            right = f"name sockets of HAProxy, the file with nginx's upstream, or commands; {together}"
+            raise InputError(f"haproxy, nginx_file and {name} are empty: {right}")
     return (Commands(draining, admitting, looking, timeout),)
+
+
+def _nginx(params: t.Mapping[str, t.Any], timeout: float, state_dir: str) -> Nginx:
+    for name in ("nginx_file", "nginx_pid_file"):
+        if not os.path.isabs(params[name]):
+            raise InputError(f"{name} is {params[name]!r}: write an absolute path")
+    for name, right in (("nginx_test_command", "[nginx, -T, -q]"), ("nginx_reload_command", "[nginx, -s, reload]")):
+        if not params[name]:
+            raise InputError(f"{name} is empty: write the command as words, like {right}")
+    path = params["nginx_health_path"]
+    if path and not path.startswith("/"):
+        raise InputError(f"nginx_health_path is {path!r}: write a path that begins with /, like /health")
+    if params["on_timeout"] == END:
+        right = "write return, and worker_shutdown_timeout in the configuration of nginx"
+        raise InputError(f"on_timeout is {END!r}, and nginx cannot end the connections to one server: {right}")
+    return Nginx(
+        file=params["nginx_file"],
+        pid_file=params["nginx_pid_file"],
+        testing=params["nginx_test_command"],
+        reloading=params["nginx_reload_command"],
+        health_path=path,
+        timeout=timeout,
+        state_dir=state_dir,
+    )
 
 
 def _address(text: str) -> str:

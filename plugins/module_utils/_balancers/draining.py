@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import hashlib
 import json
 import os
 import time
@@ -23,7 +22,7 @@ from .._core.durations import format_duration
 from .._core.files import sync_directory, write_all
 from .._core.locks import Busy, lock
 from .._core.result import Finding, Result, ok_or_findings
-from .model import Balancer, BalancerError, Member, Standing
+from .model import Balancer, BalancerError, Member, Standing, digest_of
 
 DRAINED, RETURNED, READY = "drained", "returned", "ready"
 PUT_BACK, END = "return", "end"
@@ -74,7 +73,7 @@ class Memory:
     def __init__(self, directory: str, balancer: Balancer, member: Member) -> None:
         self._directory = directory
         self._told = [balancer.name, member.pool, member.server]
-        self._path = os.path.join(directory, f"{_hash(*self._told)}.json")
+        self._path = os.path.join(directory, f"{digest_of(*self._told)}.json")
 
     def read(self) -> str:
         """Nothing when it was not us; :raises BalancerError: when it cannot be read."""
@@ -103,10 +102,6 @@ class Memory:
             sync_directory(self._directory)
 
 
-def _hash(*words: str) -> str:
-    return hashlib.sha256("\0".join(words).encode()).hexdigest()[:24]
-
-
 def balance(settings: Settings, check_mode: bool, outcome: Outcome) -> Result:
     """Have the servers as they are asked for, at every balancer, and prove it; or none of them, and say why."""
     run = _Run(settings, outcome)
@@ -133,7 +128,7 @@ class _Run:
         with contextlib.ExitStack() as stack:
             if not check_mode:
                 os.makedirs(self._settings.state_dir, mode=0o700, exist_ok=True)
-                for name in sorted({_hash(one.name) for one in self._settings.balancers}):
+                for name in sorted({digest_of(one.name) for one in self._settings.balancers}):
                     # Two at once would each count on the server that the other takes away.
                     stack.enter_context(lock(os.path.join(self._settings.state_dir, f"{name}.lock"), _LOCK_PATIENCE))
             before = [self._standing(*place) for place in self._places]
@@ -144,9 +139,9 @@ class _Run:
     # -- out of the traffic --------------------------------------------------------------------------------------------
 
     def _drain(self, before: t.Sequence[Standing], check_mode: bool, stack: contextlib.ExitStack) -> Result:
-        waiting = [place for place, standing in zip(self._places, before) if standing.is_admitted]
+        waiting = [place for place, standing in zip(self._places, before) if standing.may_get_requests]
         # What gets no requests anyhow takes nothing away.
-        if any(standing.is_admitted and standing.is_up is not False for standing in before):
+        if any(standing.may_get_requests and standing.is_up is not False for standing in before):
             self._refuse_too_few()
         self._tell(before, "drain")
         self._outcome.changed = bool(waiting)
@@ -155,9 +150,10 @@ class _Run:
         changed: list[Place] = []
         try:
             for (balancer, member), standing in zip(self._places, before):
+                # What somebody else has taken out is not remembered, and so never let in by us.
                 if standing.is_admitted:
-                    # What somebody else has taken out is not remembered, and so never let in by us.
                     self._memory(balancer, member).keep(standing.settings)
+                if standing.may_get_requests:
                     changed.append((balancer, member))
                     balancer.drain(member)
             # The others may have gone down meanwhile.
@@ -211,6 +207,8 @@ class _Run:
                     raise _Refused("failed", f"somebody let {member.told} into the traffic of {balancer.name} again")
                 if standing.connections:
                     busy.append(f"{member.told} has {standing.connections} connections at {balancer.name}")
+                elif standing.still:
+                    busy.append(f"{member.told} may get requests: {standing.still}")
             looks = 0 if busy else looks + 1
             if looks >= _LOOKS:
                 return
@@ -231,8 +229,9 @@ class _Run:
         for balancer, member in reversed(places):
             memory = self._memory(balancer, member)
             try:
-                if not self._standing(balancer, member).is_admitted:
-                    balancer.restore(member, memory.read())
+                kept = memory.read()
+                if kept and not self._standing(balancer, member).is_admitted:
+                    balancer.restore(member, kept)
                 memory.forget()
             except BalancerError as exc:
                 action = "let it into the traffic, or run again with the state returned"
@@ -253,7 +252,9 @@ class _Run:
             action = "let it in when whoever took it out agrees"
             self._findings.append(Finding("was-out-before", "medium", member.told, message, action=action))
         waiting = [
-            place for place, standing in zip(self._places, before) if place in wanted and not standing.is_admitted
+            place
+            for place, standing in zip(self._places, before)
+            if place in wanted and not (standing.is_admitted and standing.is_settled)
         ]
         self._tell(before, "ready", wanted)
         self._outcome.changed = bool(waiting)
@@ -311,8 +312,8 @@ class _Run:
             told = {"balancer": balancer.name, "pool": member.pool, "server": member.server}
             then = after if only is None or place in only else standing.settings
             self._outcome.servers.append({**told, "before": standing.settings, "after": then, "status": standing.told})
-            lines[0].append(f"{balancer.name}: {member.told} {standing.settings}\n")
-            lines[1].append(f"{balancer.name}: {member.told} {then}\n")
+            for side, word in zip(lines, (standing.settings, then)):
+                side.append(f"{balancer.name}: {member.told} {standing.shown.get(word, word)}\n")
         self._outcome.diff = {"before": "".join(lines[0]), "after": "".join(lines[1])}
 
     def _told(self, what: str) -> Result:

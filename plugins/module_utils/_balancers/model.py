@@ -9,7 +9,13 @@ Note that this module util is PRIVATE to the collection. It can have breaking ch
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import typing as t
+
+
+def digest_of(*words: str) -> str:
+    """For the names of files about a balancer."""
+    return hashlib.sha256("\0".join(words).encode()).hexdigest()[:24]
 
 
 class BalancerError(Exception):
@@ -33,7 +39,9 @@ class Standing:
     """How a server stands, by one balancer.
 
     `settings` is what brings it back to how it was set, in the balancer's own words, and `is_admitted` whether it is
-    set to get requests. `is_up` is whether it was looked at and found well, None when nobody looks at it.
+    set to get requests. `is_up` is whether it was looked at and found well, None when nobody looks at it. With
+    `is_settled` False the balancer may not have taken over yet what is set. `still` is what has to end, beside
+    connections, before the server is sure to get nothing. `shown` has what a diff shows for a word of the settings.
     """
 
     settings: str
@@ -41,6 +49,13 @@ class Standing:
     is_up: bool | None
     connections: int
     told: str
+    is_settled: bool = True
+    still: str = ""
+    shown: t.Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+    @property
+    def may_get_requests(self) -> bool:
+        return self.is_admitted or not self.is_settled
 
     @property
     def serves(self) -> bool:

@@ -15,10 +15,9 @@ import contextlib
 import dataclasses
 import os
 import re
-import stat
 import typing as t
 
-from .._core.files import sync_directory, write_all
+from .._core.files import beside, replace_contents
 from .._core.suggest import InputError, did_you_mean
 
 TEXT, ENV, USERLIST = "text", "env", "userlist"
@@ -64,14 +63,14 @@ class Placed:
     def tidy(self) -> None:
         """Remove what a killed run left beside it."""
         with contextlib.suppress(FileNotFoundError):
-            os.unlink(_beside(_real(self.path)))
+            os.unlink(beside(_real(self.path)))
 
     def write(self, fields: Fields) -> None:
         """:raises PlacingError: naming the file and the cause; then it is as it was."""
         path = _real(self.path)
         wanted = self._wanted(_read(path), fields)
         try:
-            _replace(path, wanted.encode())
+            replace_contents(path, wanted.encode())
         except OSError as exc:
             raise PlacingError(f"{self.path} cannot be written: {exc.strerror or exc}") from None
         if _read(path) != wanted:
@@ -85,7 +84,7 @@ class Placed:
         if len(kept) == len(present.splitlines()):
             return False
         try:
-            _replace(path, "".join(f"{line}\n" for line in kept).encode())
+            replace_contents(path, "".join(f"{line}\n" for line in kept).encode())
         except OSError as exc:
             raise PlacingError(f"{self.path} cannot be written: {exc.strerror or exc}") from None
         return True
@@ -157,11 +156,6 @@ def _real(path: str) -> str:
     return os.path.realpath(path)
 
 
-def _beside(path: str) -> str:
-    directory, name = os.path.split(path)
-    return os.path.join(directory, f".{name}.steward-new")
-
-
 def _read(path: str) -> str:
     try:
         with open(path, "rb") as file:
@@ -176,43 +170,3 @@ def _read(path: str) -> str:
         return content.decode()
     except UnicodeDecodeError:
         raise PlacingError(f"{path} is not UTF-8") from None
-
-
-def _replace(path: str, content: bytes) -> None:
-    """Exchange the contents in one move; owner, mode and extended attributes stay."""
-    before = os.stat(path)
-    if not stat.S_ISREG(before.st_mode):
-        raise PlacingError(f"{path} is no file")
-    temporary = _beside(path)
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(temporary)
-    file = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    try:
-        try:
-            if (before.st_uid, before.st_gid) != (os.geteuid(), os.getegid()):
-                os.fchown(file, before.st_uid, before.st_gid)
-            _copy_attributes(path, file)
-            # Last: a change of owner takes bits away.
-            os.fchmod(file, stat.S_IMODE(before.st_mode))
-            write_all(file, content)
-            os.fsync(file)
-        finally:
-            os.close(file)
-        os.rename(temporary, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise
-    sync_directory(os.path.dirname(path))
-
-
-def _copy_attributes(path: str, file: int) -> None:
-    """Access control lists and security labels, where the system has them."""
-    if not hasattr(os, "listxattr"):
-        return
-    try:
-        names = os.listxattr(path)
-    except OSError:
-        return
-    for name in names:
-        os.setxattr(file, name, os.getxattr(path, name))
