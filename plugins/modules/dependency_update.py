@@ -276,37 +276,18 @@ figures:
   returned: always
   type: dict
   sample:
-    projects: 2
-    up_to_date: 1
-    updated: 1
-    failed: 0
-    unknown: 0
-    moves: 3
-    fixes: 2
-    blocked: 0
-    duration_seconds: 41.2
+    {projects: 2, up_to_date: 1, updated: 1, failed: 0, unknown: 0, moves: 3, fixes: 2, blocked: 0, duration_seconds: 4}
 coverage:
   description: Projects that neither failed nor are unknown, of all.
   returned: always
   type: dict
   sample: {looked: 2, of: 2}
 done:
-  description:
-    - One item for each project with evidence, with C(action) (V(update), or V(keep) when it failed), the C(commit)
-      C(before) and C(after), how the C(test) ended, and C(evidence) with its C(directory) and the C(sha256) of each of
-      its files, by which the record vouches for them.
+  description: One item for each project with evidence, with the C(sha256) of its files, for the record.
   returned: when there is any
   type: list
   elements: dict
-  sample:
-    - subject: /srv/shop
-      action: update
-      before: {commit: 91c07be4d8163f2a5d2b77a0c1e94f0391c07be4}
-      after: {commit: 5d2b77a0c1e94f0391c07be4d8163f2a5d2b77a0, branch: steward/dependencies-security}
-      test: {command: make test, duration_seconds: 12.3, output_bytes: 4096, output_sha256: 9f86d081884c7d65}
-      evidence:
-        directory: /var/lib/steward/dependencies/evidence/shop-5f3a9c1e/0123456789ab
-        sha256: {difference.json: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08}
+  sample: [{subject: /srv/shop, action: update, evidence: {sha256: {tests.log: 9f86d081884c7d65}}}]
 projects:
   description: Each project.
   returned: always
