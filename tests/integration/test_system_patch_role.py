@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import datetime
 import json
+import os
 import pathlib
+import sys
 import typing as t
 
 import pytest
@@ -22,6 +24,19 @@ pytest_plugins = ("support.patching_fixtures",)
 PATCH = {"name": "steward.maintenance.system_patching", "tasks_from": "patch"}
 #: What the real reboot says to a play on the machine itself, after which it does nothing: this one is never rebooted.
 REFUSED = "with local connection would reboot the control node"
+
+
+def play_on(site: Site, directory: pathlib.Path) -> Play:
+    """Modules run in a process namespace of their own: what else runs on this machine is no part of the tests."""
+    play = Play(directory)
+    play.environment["PATH"] += ":/usr/sbin:/sbin"
+    python = directory / "python"
+    user = "" if os.geteuid() == 0 else " --user --map-root-user"
+    python.write_text(f'#!/bin/sh\nexec unshare --pid --fork --mount-proc{user} {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    play.variables.update(ansible_python_interpreter=str(python), system_patching_state_dir=str(site.state))
+    play.variables.update(system_patching_codename="bookworm")
+    return play
 
 
 class Host:
@@ -40,12 +55,9 @@ class Host:
             f"if [ $(wc -l <{self.asked}) -gt $(cat {self.limit}) ]; then echo '{closed}'; fi\n"
         )
         script.chmod(0o755)
-        self.play = Play(directory)
-        self.play.environment["PATH"] += ":/usr/sbin:/sbin"
+        self.play = play_on(site, directory)
         self.play.variables.update(
             system_patching_restart=False,
-            system_patching_state_dir=str(site.state),
-            system_patching_codename="bookworm",
             system_patching_reboot="needed",
             system_patching_reboot_window=f"{{{{ lookup('ansible.builtin.pipe', '{script}') }}}}",
         )
@@ -103,9 +115,7 @@ def test_check_mode_shows_the_exact_versions_and_touches_nothing(site: Site, tmp
     site.populate()
     site.security.publish(Package("alpha", FIX))
     before = site.system.everything()
-    play = Play(tmp_path)
-    play.environment["PATH"] += ":/usr/sbin:/sbin"
-    play.variables.update(system_patching_state_dir=str(site.state), system_patching_codename="bookworm")
+    play = play_on(site, tmp_path)
     status, told = play.run("--check", "--diff", environment=site.system.environment, tasks=[{"import_role": PATCH}])
     assert status == 0, told
     lines = told.splitlines()
@@ -116,10 +126,8 @@ def test_check_mode_shows_the_exact_versions_and_touches_nothing(site: Site, tmp
 def test_a_host_that_was_broken_before_is_left_alone(site: Site, tmp_path: pathlib.Path) -> None:
     site.populate()
     site.security.publish(Package("alpha", FIX))
-    play = Play(tmp_path)
-    play.environment["PATH"] += ":/usr/sbin:/sbin"
+    play = play_on(site, tmp_path)
     play.variables.update(system_patching_health_command=["/bin/false"], system_patching_restart=False)
-    play.variables.update(system_patching_state_dir=str(site.state), system_patching_codename="bookworm")
     status, told = play.run(environment=site.system.environment, tasks=[{"import_role": PATCH}])
     assert status != 0
     assert "the host was broken before, nothing was touched: /bin/false ended with status 1" in told
