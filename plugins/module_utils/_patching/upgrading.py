@@ -359,7 +359,7 @@ class _Run:
         if self._check or not self._outcome.changes:
             return result
         settings = self._settings
-        told = {"at": write_time(utc_now()), "host": settings.policy.host, "state": settings.state}
+        told: dict[str, t.Any] = {"at": write_time(utc_now()), "host": settings.policy.host, "state": settings.state}
         told.update(result.to_dict(), **self._outcome.beside())
         told["approvals"] = {"accepted": answered_for(settings.policy.accepted)}
         action = "return" if settings.state == RETURNED else "upgrade"

@@ -170,7 +170,7 @@ def lock_digests(parts: t.Iterable[Part], root: str) -> dict[str, str]:
 
 def programs_of(parts: t.Iterable[Part], tools: Tools) -> dict[str, str]:
     """The versions of what installed them; a command of somebody's own is asked nothing."""
-    asked = {
+    asked: dict[str, dict[str, tuple[str, ...]]] = {
         PIP: {"python": (tools.python, "--version"), "pip": (tools.python, "-m", "pip", "--version")},
         NPM_CI: {"npm": (tools.npm, "--version"), "node": ("node", "--version")},
     }

@@ -264,7 +264,7 @@ class _Run:
         figures = {"changed_packages": len(outcome.differences), "removed_releases": len(outcome.removed)}
         result = ok_or_findings(summary, self._findings, figures, looked=1, of=1)
         action = "return" if self._settings.state == RETURNED else "release"
-        done = {
+        done: dict[str, t.Any] = {
             "subject": application,
             "action": action if outcome.changed else "keep",
             "before": {"release": outcome.previous},
