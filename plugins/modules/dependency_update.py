@@ -276,20 +276,18 @@ figures:
   returned: always
   type: dict
   sample:
-    projects: 2
-    up_to_date: 1
-    updated: 1
-    failed: 0
-    unknown: 0
-    moves: 3
-    fixes: 2
-    blocked: 0
-    duration_seconds: 41.2
+    {projects: 2, up_to_date: 1, updated: 1, failed: 0, unknown: 0, moves: 3, fixes: 2, blocked: 0, duration_seconds: 4}
 coverage:
   description: Projects that neither failed nor are unknown, of all.
   returned: always
   type: dict
   sample: {looked: 2, of: 2}
+done:
+  description: One item for each project with evidence, with the C(sha256) of its files, for the record.
+  returned: when there is any
+  type: list
+  elements: dict
+  sample: [{subject: /srv/shop, action: update, evidence: {sha256: {tests.log: 9f86d081884c7d65}}}]
 projects:
   description: Each project.
   returned: always

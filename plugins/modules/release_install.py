@@ -212,7 +212,8 @@ evidence:
   description:
     - What the release is, short enough for a record, with C(commit) or C(archive_sha256), C(locks) (SHA-256 by path),
       C(inventory_sha256) (of names and versions), C(contents_sha256) (of the bytes of all packages), C(package_count),
-      C(packages) (their names and versions, up to 300), C(tests) and C(installed). Empty in check mode.
+      C(packages) (their names and versions, up to 300), C(tests), C(programs) (what installed it, with their versions)
+      and C(installed). Empty in check mode.
   returned: always
   type: dict
   sample:

@@ -92,7 +92,8 @@ options:
     type: int
     default: 5
   state_dir:
-    description: Directory of the journals. C(releases) beside the records of the account when empty.
+    description:
+      - Directory of the journals and of the evidence. C(releases) beside the records of the account when empty.
     type: path
     default: ''
 extends_documentation_fragment:
@@ -156,8 +157,8 @@ reason:
   sample: ''
 findings:
   description:
-    - What somebody should know about. The ids are V(went-back), V(broken-before), V(release-in-use) and
-      V(releases-left).
+    - What somebody should know about. The ids are V(went-back), V(broken-before), V(release-in-use), V(releases-left)
+      and V(evidence-lost).
   returned: always
   type: list
   elements: dict
@@ -175,8 +176,11 @@ coverage:
 done:
   description:
     - The release of before and the evidence of the release that was seen well, which is what the next stage asks for.
-      C(action) is V(release), V(return), or V(keep) when nothing had to be switched.
-  returned: when it did not fail
+      C(action) is V(release), V(return), or V(keep) when nothing had to be switched. After a failure it is V(went-back)
+      or V(leave), and C(after) is empty.
+    - C(evidence) has the C(directory) of RV(evidence_dir) and the C(sha256) of each of its files, by which the record
+      vouches for them. C(running_tests) has the tests of O(tests), as RV(tests).
+  returned: when it did not fail, or when something was touched
   type: list
   elements: dict
   sample:
@@ -184,6 +188,9 @@ done:
       action: release
       before: {release: 91c07be4d8163f2a}
       after: {release: 5d2b77a0c1e94f03, seen_well: '2026-11-27T05:13:52Z'}
+      evidence:
+        directory: /var/lib/steward/releases/evidence/shop-5f3a9c1e/2026-11-27T051350Z-5d2b77a0c1e94f03
+        sha256: {difference.json: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08}
 release:
   description: The release that was asked for.
   returned: always
@@ -225,6 +232,21 @@ differences:
   type: list
   elements: dict
   sample: [{ecosystem: pypi, package: jinja2, before: [3.1.0], after: [3.1.1]}]
+evidence_dir:
+  description:
+    - Directory with the packages of the release before and of the one in use afterwards (C(sbom-before.json) and
+      C(sbom-after.json), CycloneDX 1.6), C(difference.json), and all else in C(switch.json). Also when it went back.
+      Empty when nothing was touched. It is below O(state_dir), closed to others; of each application the last 24 are
+      kept, or as many as fit into 256 MiB.
+  returned: always
+  type: str
+  sample: /var/lib/steward/releases/evidence/shop-5f3a9c1e/2026-11-27T051350Z-5d2b77a0c1e94f03
+tests:
+  description: The tests of the running release that passed now, as in M(steward.maintenance.release_install).
+  returned: always
+  type: list
+  elements: dict
+  sample: [{command: python smoke.py, duration_seconds: 1.2, output_sha256: 9f86d081884c7d65}]
 removed:
   description: Old releases that were removed.
   returned: always

@@ -195,7 +195,9 @@ packages:
       reason: ''
       accepted_until: ''
 changes:
-  description: Every package whose version is another one now, by dpkg or rpm. C(before) is empty for a new package.
+  description:
+    - Every package whose version is another one now, by dpkg or rpm. C(before) is empty for a new package. A run that
+      ends what another one left tells the changes of both.
   returned: always
   type: list
   elements: dict
@@ -220,6 +222,22 @@ sources:
   type: list
   elements: dict
   sample: [{source: http://deb.example.org/debian bookworm, age_seconds: 0, problem: ''}]
+done:
+  description:
+    - First one item for all packages, with C(action) (V(upgrade) or V(return)), the number of C(changes), and
+      C(evidence) with its C(directory) and the C(sha256) of each of its files, by which the record vouches for them.
+    - Then one for each of RV(configuration_files), with C(action) (V(keep) or V(replace)), C(package), C(other) and the
+      beginning of its C(diff), which is how both come into the record.
+  returned: when packages were changed
+  type: list
+  elements: dict
+  sample:
+    - subject: packages
+      action: upgrade
+      changes: 1
+      evidence:
+        directory: /var/lib/steward/patching/evidence/2026-11-27T030000Z
+        sha256: {difference.json: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08}
 did:
   description: What was done beside the upgrade, such as a repair or the end of a run that was killed.
   returned: always
@@ -230,7 +248,7 @@ evidence:
   description:
     - Directory with what was installed before and afterwards (C(sbom-before.json) and C(sbom-after.json), CycloneDX
       1.6), C(difference.json), and all else in C(upgrade.json). Empty when no package was changed. It is below
-      O(state_dir), closed to others; the last 24 are kept.
+      O(state_dir), closed to others; the last 24 are kept, or as many as fit into 256 MiB.
   returned: always
   type: str
   sample: /var/lib/steward/patching/evidence/2026-11-27T030000Z

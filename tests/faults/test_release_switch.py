@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pathlib
 import signal
@@ -13,6 +14,7 @@ import traceback
 import typing as t
 
 import pytest
+from support import bills
 from support.releases import Host, Project
 
 FAIL = [["sh", "-c", "echo smoke; exit 1"]]
@@ -50,6 +52,18 @@ def test_what_is_not_well_goes_back_and_is_seen_well_again(host: Host) -> None:
     assert [(finding.id, finding.severity) for finding in result.findings] == [("went-back", "high")]
     assert host.asked("/version") == good[:16]
     assert host.entries()[-1] == f"current -> releases/{good[:16]}"
+    # What was tried is on record, and counts for no stage: `after` is empty.
+    (done,) = result.done
+    assert (done["action"], done["before"], done["after"]) == ("went-back", {"release": good[:16]}, {})
+    kept = bills.kept(done["evidence"])
+    told = kept["switch.json"]
+    assert (told["how"], told["release"]["commit"], told["before"], told["after"]) == (
+        "went back",
+        bad,
+        good[:16],
+        good[:16],
+    )
+    assert kept["difference.json"] == []
     # Tests of the running release, and a process that does not say that it is the release.
     better = installed(host)
     result, outcome = host.switch(better, tests=FAIL)
@@ -212,6 +226,13 @@ def test_a_switch_killed_at_any_change_ends_like_an_unkilled_one(quick: Host) ->
         result, outcome = quick.switch(wanted)
         assert (result.verdict, standing(quick), outcome.well) == ("ok", wanted[:16], True), (at, result)
         assert quick.entries()[-2:] == [f"current -> releases/{wanted[:16]}", f"previous -> releases/{before[:16]}"]
+        # However it came there, its evidence is there, as a whole.
+        places = sorted((quick.state / "evidence").glob("*/*"))
+        assert not [place for place in places if place.suffix in (".new", ".old")], at
+        assert any(json.loads((place / "switch.json").read_text())["after"] == wanted[:16] for place in places), (
+            at,
+            places,
+        )
         if not was_killed:
             break
     assert at > 10

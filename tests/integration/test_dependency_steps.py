@@ -6,19 +6,15 @@
 from __future__ import annotations
 
 import datetime
-import importlib.resources
-import json
 import os
 import pathlib
 import subprocess
 import sys
 import tempfile
-import typing as t
 import urllib.parse
 
 import pytest
-from jsonschema import Draft7Validator
-from referencing import Registry, Resource
+from support.bills import problems
 from support.dependencies import sound, write_requirements
 from support.registries import Registries
 
@@ -235,16 +231,9 @@ def test_the_list_of_parts_is_what_the_standard_says() -> None:
     source.direct = {"node_modules/@a/b": "^1.0.0"}
     hashes = {"pkg:npm/c@2.0.0": ["a" * 64]}
     bill = sbom.bill_of(Project("/srv/shop", [source]), "/srv/shop", "2026-11-26T00:00:00Z", hashes)
-    place = importlib.resources.files("cyclonedx.schema._res")
-    names = ("bom-1.6", "spdx", "jsf-0.82")
-    schemas = {name: json.loads((place / f"{name}.SNAPSHOT.schema.json").read_text(encoding="utf-8")) for name in names}
-    known: Registry[t.Any] = Registry().with_resources(
-        (schema["$id"], Resource.from_contents(schema)) for schema in schemas.values()
-    )
-    validator = Draft7Validator(schemas["bom-1.6"], registry=known)
-    assert [error.message for error in validator.iter_errors(bill)] == []
+    assert problems(bill) == []
     # It is a check that can fail.
-    assert list(validator.iter_errors({**bill, "components": [{"name": "no type"}]}))
+    assert problems({**bill, "components": [{"name": "no type"}]})
 
 
 def test_a_file_that_is_not_what_was_locked_is_not_installed(tmp_path: pathlib.Path) -> None:

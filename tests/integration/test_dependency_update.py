@@ -13,6 +13,7 @@ import sys
 import typing as t
 
 import pytest
+from support import bills
 from support.dependencies import clean_environment
 from support.forges import TOKEN, FakeForge
 from support.registries import Registries, wheel_hash
@@ -171,8 +172,10 @@ def test_the_evidence(updated: dict[str, t.Any]) -> None:
         {"ecosystem": "pypi", "package": "jinja2", "before": ["3.1.0"], "after": ["3.1.1"]},
         {"ecosystem": "pypi", "package": "markupsafe", "before": ["2.0"], "after": ["2.1"]},
     ]
-    bill = json.loads((place / "sbom-after.json").read_text())
-    assert {one["purl"] for one in bill["components"]} == {
+    (done,) = updated["answer"]["done"]
+    assert (done["subject"], done["action"], done["after"]["commit"]) == (project["path"], "update", project["commit"])
+    assert done["test"] == project["test"]
+    assert bills.purls(bills.valid(done["evidence"])["sbom-after.json"]) == {
         "pkg:npm/express@4.0.0", "pkg:npm/qs@6.0.5", "pkg:pypi/flask@3.0.0", "pkg:pypi/jinja2@3.1.1",
         "pkg:pypi/markupsafe@2.1"}  # fmt: skip
 
@@ -196,7 +199,9 @@ def test_when_tests_fail_nothing_changes(tmp_path: pathlib.Path, registries: Reg
     assert shop.fingerprint() == before
     assert project["tree"]["unchanged"] is True
     assert os.listdir(tmp_path / "state") == ["evidence"]
-    assert json.loads((pathlib.Path(project["evidence"]) / "update.json").read_text())["outcome"] == "failed"
+    (done,) = answer["done"]
+    assert (done["action"], done["after"]) == ("keep", {})
+    assert bills.valid(done["evidence"])["update.json"]["outcome"] == "failed"
 
 
 def test_the_monthly_update_takes_what_is_old_enough(tmp_path: pathlib.Path, registries: Registries) -> None:

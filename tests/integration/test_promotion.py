@@ -12,6 +12,7 @@ import json
 import typing as t
 
 import pytest
+from support import bills
 from support.promotions import STAGES, Estate
 
 pytestmark = [pytest.mark.packages, pytest.mark.haproxy]
@@ -68,6 +69,15 @@ def test_it_is_on_record_and_the_same_everywhere(estate: Estate, updated: dict[s
     assert len({json.dumps([one["locks"], one["contents_sha256"], one["tests"]]) for one in evidence}) == 1
     assert evidence[0]["tests"][0]["command"] == "python run_tests.py"
     assert last["web1"]["change"] == "CR-17"
+    # Each host's record vouches for the lists of parts of before and afterwards.
+    for name, record in last.items():
+        kept = bills.valid(record["done"][0]["evidence"])
+        changed = [(one["package"], one["before"], one["after"]) for one in kept["difference.json"]]
+        assert changed == [
+            ("qs", ["6.0.0"], ["6.0.5"]),
+            ("jinja2", ["3.1.0"], ["3.1.1"]),
+            ("markupsafe", ["2.0"], ["2.1"]),
+        ], name
     order = ["dev1", "stage1", "web1", "web2", "web3"]
     for one, other in zip(order, order[1:]):
         assert last[one]["ended"] <= last[other]["started"], f"{other} began before {one} was done"

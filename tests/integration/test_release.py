@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import pathlib
 import shutil
@@ -13,6 +14,7 @@ import sys
 import typing as t
 
 import pytest
+from support import bills
 from support.dependencies import clean_environment
 from support.modules import run_module
 from support.registries import Registries
@@ -95,6 +97,70 @@ def test_a_release_is_tested_installed_once_and_seen_to_run(released: dict[str, 
     # The environment was made under another name, and its programs work under this one.
     bin_dir = host.directory / "current" / ".venv" / "bin"
     assert not [path for path in bin_dir.iterdir() if path.is_file() and b".partial/" in path.read_bytes()]
+
+
+def test_a_switch_leaves_the_lists_of_parts_of_both_releases(released: dict[str, t.Any]) -> None:
+    first, second = released["first"][:16], released["second"][:16]
+    done = released["switched"]["done"][0]
+    kept = bills.valid(done["evidence"])
+    assert (kept["sbom-before.json"]["components"], kept["switch.json"]["before"]) == ([], "")
+    result, outcome = released["ran"]
+    kept = bills.valid(result.done[0]["evidence"])
+    assert set(kept) == {"sbom-before.json", "sbom-after.json", "difference.json", "switch.json"}
+    urls = [bills.purls(kept[f"sbom-{when}.json"]) for when in ("before", "after")]
+    assert urls[0] - urls[1] == {"pkg:pypi/jinja2@3.1.0", "pkg:pypi/markupsafe@2.0", "pkg:npm/qs@6.0.0"}
+    assert urls[1] - urls[0] == {"pkg:pypi/jinja2@3.1.1", "pkg:pypi/markupsafe@2.1", "pkg:npm/qs@6.0.5"}
+    assert urls[0] & urls[1] == {"pkg:npm/express@4.0.0"}
+    assert kept["difference.json"] == outcome.differences == released["outcome"][1].differences
+    assert [kept[f"sbom-{when}.json"]["metadata"]["component"]["version"] for when in ("before", "after")] == [
+        first,
+        second,
+    ]
+    places = {one["purl"]: one["evidence"]["occurrences"] for one in kept["sbom-after.json"]["components"]}
+    assert [one["location"] for one in places["pkg:npm/qs@6.0.5"]] == ["node_modules/qs"]
+    told = kept["switch.json"]
+    assert (told["before"], told["after"], told["how"], told["release"]["commit"]) == (
+        first,
+        second,
+        "switched",
+        released["second"],
+    )
+    assert set(told["release"]["programs"]) == {"git", "node", "npm", "pip", "python"}
+    assert told["release"]["programs"]["git"].startswith("git version ")
+    assert told["release"]["tests"] == released["outcome"][1].tests
+    # Nothing was switched, so there is nothing to tell.
+    again, outcome = released["host"].switch(second)
+    assert ("evidence" in again.done[0], outcome.beside()["evidence_dir"]) == (False, "")
+
+
+def test_evidence_that_cannot_be_kept_is_told_and_stops_nothing(cheap: Host) -> None:
+    commit = cheap.project.commit(qs="6.2.0")
+    assert cheap.install(commit)[0].verdict == "findings"
+    (cheap.state / "evidence").write_text("a file, where a directory has to be")
+    result, outcome = cheap.switch(commit)
+    assert [finding.id for finding in result.findings] == ["evidence-lost"], result
+    assert (outcome.well, "evidence" in result.done[0], cheap.asked("/version")) == (True, False, commit[:16])
+
+
+def test_the_running_tests_are_in_the_evidence_and_the_oldest_goes(cheap: Host) -> None:
+    commits = [cheap.project.commit(qs=f"6.3.{number}") for number in range(2)]
+    for commit in commits:
+        assert cheap.install(commit)[0].verdict == "findings"
+    assert cheap.switch(commits[0])[0].verdict == "ok"
+    parent = next((cheap.state / "evidence").iterdir())
+    for number in range(30):
+        shutil.copytree(next(parent.iterdir()), parent / f"2001-01-{number + 1:02}T000000Z-x")
+    (parent / "2001-01-01T000000Z-y.new").mkdir()
+    result, outcome = cheap.switch(commits[1], tests=[["echo", "smoke"]])
+    (test,) = result.done[0]["running_tests"]
+    assert (test["command"], test["output_sha256"]) == ("echo smoke", hashlib.sha256(b"smoke\n").hexdigest())
+    assert bills.valid(result.done[0]["evidence"])["switch.json"]["running_tests"] == [test]
+    names = sorted(path.name for path in parent.iterdir())
+    assert (len(names), names[0], names[-1]) == (
+        24,
+        "2001-01-09T000000Z-x",
+        pathlib.Path(outcome.kept["directory"]).name,
+    )
 
 
 def answer(host: str, evidence: dict[str, t.Any], verdict: str = "ok", **more: t.Any) -> dict[str, t.Any]:

@@ -6,11 +6,10 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-import pathlib
 import typing as t
 
 import pytest
+from support import bills
 from support.apt import Package, architecture
 from support.patching import BROKEN, FIX, INSTALLED, Site, ids, states
 
@@ -65,21 +64,25 @@ def test_security_fixes_alone_are_foretold_installed_and_proved(site: Site) -> N
     assert "+colour=green" in file["diff"]
     assert "hunter2" not in str(answer)
 
-    kept = {path.name: json.loads(path.read_text()) for path in pathlib.Path(answer["evidence"]).iterdir()}
+    # What goes into the record: the digests of the evidence, and what became of configuration, with the difference.
+    done, choice = answer["done"]
+    assert (done["action"], done["changes"], done["evidence"]["directory"]) == ("upgrade", 3, answer["evidence"])
+    assert (choice["subject"], choice["action"], choice["diff"]) == ("/etc/beta.conf", "keep", file["diff"])
+    kept = bills.kept(done["evidence"])
     assert set(kept) == {"sbom-before.json", "sbom-after.json", "difference.json", "upgrade.json"}
-    url = "pkg:deb/debian/alpha@{}?arch=" + architecture()
-    bills = [{one["purl"] for one in kept[f"sbom-{when}.json"]["components"]} for when in ("before", "after")]
-    assert url.format("1.0") in bills[0] - bills[1]
-    assert url.format("1.0%2Bdeb12u1") in bills[1] - bills[0]
-    assert len(bills[0]) == len(bills[1]) == len(INSTALLED)
+    url = f"pkg:deb/debian/alpha@{{}}?arch={architecture()}&distro=bookworm"
+    listed = [bills.purls(kept[f"sbom-{when}.json"]) for when in ("before", "after")]
+    assert url.format("1.0") in listed[0] - listed[1]
+    assert url.format("1.0%2Bdeb12u1") in listed[1] - listed[0]
+    assert len(listed[0]) == len(listed[1]) == len(INSTALLED)
     assert kept["difference.json"] == answer["changes"]
     assert kept["upgrade.json"]["programs"]["apt-get"].startswith("apt ")
     assert kept["upgrade.json"]["verdict"] == "findings"
-    assert pathlib.Path(answer["evidence"]).stat().st_mode & 0o77 == 0
+    assert "hunter2" not in str(kept)
 
     again = site.patch()
     assert (again["changed"], again["changes"], again["verdict"]) == (False, [], "findings")
-    assert again["evidence"] == ""
+    assert (again["evidence"], again.get("done", [])) == ("", [])
 
 
 def test_somebody_may_answer_for_what_is_left(site: Site) -> None:
@@ -102,6 +105,21 @@ def test_somebody_may_answer_for_what_is_left(site: Site) -> None:
     looked = site.look("packages", upgrade="security", accepted=accepted)
     assert {one["name"]: one["accepted_until"] for one in looked["packages"]}["held"] == "2199-01-01"
     assert [one["id"] for one in looked["findings"]].count("security-left") == 1
+    # Who answered for what is part of the evidence of an upgrade.
+    site.security.publish(Package("alpha", FIX))
+    evidence = site.patch(accepted=accepted[:1])["done"][0]["evidence"]
+    approved = {"id": "held", "owner": "Jane Doe", "reason": "tested on Monday", "until": "2199-01-01"}
+    assert bills.kept(evidence)["upgrade.json"]["approvals"] == {"accepted": [approved]}
+
+
+def test_evidence_that_cannot_be_kept_is_told_and_stops_nothing(site: Site) -> None:
+    site.populate()
+    site.security.publish(Package("alpha", FIX))
+    site.state.mkdir()
+    (site.state / "evidence").write_text("a file, where a directory has to be")
+    answer = site.patch()
+    assert (answer["verdict"], ids(answer), changes(answer)) == ("findings", ["evidence-lost"], {"alpha": ("1.0", FIX)})
+    assert (answer["evidence"], answer["done"][0].get("evidence")) == ("", None)
 
 
 def test_all_brings_new_dependencies_and_takes_the_packages_configuration_when_told(site: Site) -> None:

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import pathlib
 import random
@@ -15,6 +14,7 @@ import time
 import typing as t
 
 import pytest
+from support import bills
 from support.dnf import Rpm, RpmRepository
 from support.dnf_patching import BROKEN, INSTALLED, DnfSite, about, fix
 from support.patching import descendants, ids, states, wait_for
@@ -76,9 +76,10 @@ def test_security_fixes_alone_are_foretold_installed_and_proved(site: DnfSite) -
     assert "-colour=blue" in file["diff"]
     assert "+colour=green" in file["diff"]
     assert "hunter2" not in str(answer)
-    kept = {path.name: json.loads(path.read_text()) for path in pathlib.Path(answer["evidence"]).iterdir()}
-    urls = [{one["purl"] for one in kept[f"sbom-{when}.json"]["components"]} for when in ("before", "after")]
-    assert urls[1] - urls[0] == {f"pkg:rpm/rocky/{name}@1.0-2?arch=noarch" for name in ("alpha", "beta", "helper")}
+    kept = bills.valid(answer["done"][0]["evidence"])
+    urls = [bills.purls(kept[f"sbom-{when}.json"]) for when in ("before", "after")]
+    about = "arch=noarch&distro=rocky-9.6"
+    assert urls[1] - urls[0] == {f"pkg:rpm/rocky/{name}@1.0-2?{about}" for name in ("alpha", "beta", "helper")}
     assert kept["upgrade.json"]["programs"]["rpm"].startswith("RPM version 4.")
 
     again = site.patch()
@@ -279,6 +280,12 @@ def test_killed_in_the_middle_the_next_run_ends_it(site: DnfSite, what: str) -> 
     assert answer["verdict"] == "ok", answer
     assert answer["did"] == ["finished what an earlier run left (done)"]
     assert {name: site.system.versions()[name] for name in ("alpha", "plain")} == {"alpha": "1.0-2", "plain": "1.0-2"}
+    # The evidence is that of the whole upgrade: the killed run could leave none.
+    upgraded = dict.fromkeys(["alpha", "plain"], ("1.0-1", "1.0-2"))
+    assert changes(answer) == {**upgraded, "fresh": ("", "1.0-1")}
+    assert not [
+        url for url in bills.purls(bills.valid(answer["done"][0]["evidence"])["sbom-before.json"]) if "fresh" in url
+    ]
     assert ended.exists(), "what comes last in a transaction (an initramfs, say) was not left out"
     again = site.patch()
     assert (again["verdict"], again["changed"], again["did"]) == ("ok", False, [])

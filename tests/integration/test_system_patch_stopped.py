@@ -11,6 +11,7 @@ import subprocess
 import typing as t
 
 import pytest
+from support import bills
 from support.apt import Package
 from support.patching import BROKEN, FIX, INSTALLED, Site, descendants, holding, ids, wait_for
 
@@ -138,6 +139,12 @@ def test_killed_in_the_middle_the_next_run_ends_it(site: Site, what: str) -> Non
     assert answer["verdict"] == "ok", answer
     assert answer["did"] == ["finished what an earlier run left (done)"]
     assert {name: site.system.versions()[name] for name in ("alpha", "beta")} == {"alpha": FIX, "beta": FIX}
+    # The evidence is that of the whole upgrade: the killed run could leave none.
+    upgraded = [{"name": name, "before": "1.0", "after": FIX} for name in ("alpha", "beta")]
+    kept = bills.kept(answer["done"][0]["evidence"])
+    assert answer["changes"] == kept["difference.json"] == upgraded
+    versions = {one["name"]: one["version"] for one in kept["sbom-before.json"]["components"]}
+    assert (versions["alpha"], versions["beta"], len(versions)) == ("1.0", "1.0", len(INSTALLED))
     assert site.system.run("apt-mark", "showauto").split() == ["beta"]
     again = site.patch()
     assert (again["verdict"], again["changed"], again["did"]) == ("ok", False, [])

@@ -48,7 +48,7 @@ def start_module(
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        env={**_environment(), **(env or {})},
+        env=_with(env),
     )
     assert process.stdin is not None
     process.stdin.write(_told(args, check).encode())
@@ -60,6 +60,14 @@ def start_module(
 def _environment() -> dict[str, str]:
     paths = [str(COLLECTIONS)] + [path for path in sys.path if path]
     return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+
+
+def _with(env: t.Mapping[str, str] | None) -> dict[str, str]:
+    """Who gives the environment of this process, less some of it, does not mean that modules are not found."""
+    given = dict(env or {})
+    if given.get("PYTHONPATH") == os.environ.get("PYTHONPATH"):
+        given.pop("PYTHONPATH", None)
+    return {**_environment(), **given}
 
 
 def _told(args: t.Mapping[str, t.Any], check: bool) -> str:
@@ -75,7 +83,7 @@ def run_module(
 ) -> dict[str, t.Any]:
     """Run a module to its end and return its answer; `failed` is always in it."""
     ours = _environment()
-    environment = {**ours, **(env or {})}
+    environment = _with(env)
     if any(environment[key] != ours.get(key) for key in environment if key.startswith(_READ_AT_START)):
         return run_with_start(name, args, check, env, timeout)
     done = warm_python.run(_MODULES + name, _told(args, check), environment, timeout)

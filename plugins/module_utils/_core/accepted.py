@@ -68,6 +68,15 @@ class Entry:
         return f"{self.id} ({scope})" if scope else self.id
 
 
+def answered_for(entries: t.Iterable[Entry]) -> list[dict[str, str]]:
+    """Who answers for what was accepted this time, for the evidence."""
+    return [
+        {"id": entry.id, "owner": entry.owner, "reason": entry.reason, "until": str(entry.until)}
+        for entry in entries
+        if entry.used
+    ]
+
+
 def read_accepted(entries: t.Any) -> list[Entry]:
     """:raises InputError: naming the entry, the key, the value and what would be right."""
     if not isinstance(entries, list):

@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 import typing as t
+import urllib.parse
 import uuid
 
 from .version import COLLECTION_VERSION
@@ -20,6 +21,21 @@ from .version import COLLECTION_VERSION
 Table = t.Dict[str, t.Any]
 
 TOOL = "steward.maintenance"
+
+
+def package_url(kind: str, name: str, version: str, namespace: str = "", **qualifiers: str) -> str:
+    """The package URL of one package, in its canonical form, see ECMA-427 (https://github.com/package-url/purl-spec).
+
+    A colon is never encoded (docs/standard/characters-and-encoding.md there); qualifiers stand in order of their keys.
+
+    :param name: with its scope in front of it, where npm has one.
+    :param qualifiers: those that are empty are left out.
+    """
+    parts = [part for part in (*namespace.split("/"), *name.split("/")) if part]
+    path = "/".join(urllib.parse.quote(part, safe=":") for part in parts)
+    url = f"pkg:{kind}/{path}@{urllib.parse.quote(version, safe=':')}"
+    told = [f"{key}={urllib.parse.quote(value, safe=':')}" for key, value in sorted(qualifiers.items()) if value]
+    return f"{url}?{'&'.join(told)}" if told else url
 
 
 def document(root: Table, components: t.Sequence[Table], dependencies: t.Sequence[Table], moment: str) -> Table:

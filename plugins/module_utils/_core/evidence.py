@@ -25,8 +25,13 @@ _SLUG = re.compile(r"[^A-Za-z0-9.-]+")
 
 def place_of(directory: str, project: str, plan: str) -> str:
     """Where the evidence of an update is."""
-    slug = _SLUG.sub("-", os.path.basename(project)).strip("-.") or "project"
-    return os.path.join(directory, f"{slug}-{hashlib.sha256(project.encode()).hexdigest()[:8]}", plan[:12])
+    return os.path.join(directory_of(directory, project), plan[:12])
+
+
+def directory_of(directory: str, subject: str) -> str:
+    """Where all evidence of one subject is, which is a path."""
+    slug = _SLUG.sub("-", os.path.basename(subject)).strip("-.") or "project"
+    return os.path.join(directory, f"{slug}-{hashlib.sha256(subject.encode()).hexdigest()[:8]}")
 
 
 def write_evidence(place: str, files: t.Mapping[str, t.Any]) -> dict[str, str]:
@@ -60,3 +65,34 @@ def write_evidence(place: str, files: t.Mapping[str, t.Any]) -> dict[str, str]:
     with contextlib.suppress(FileNotFoundError):
         shutil.rmtree(f"{place}.old")
     return digests
+
+
+def keep_newest(place: str, most: int, most_bytes: int) -> list[str]:
+    """Remove what is older than `place` in its directory, until so much is left at most; the names that went.
+
+    Names begin with a moment, so they come in the order of time. `place` itself stays, however large it is. What a
+    killed run had not finished goes. Nobody else may write there meanwhile.
+
+    :raises OSError: when something cannot be removed.
+    """
+    parent, name = os.path.split(place)
+    others = sorted(entry.name for entry in os.scandir(parent) if entry.is_dir(follow_symlinks=False))
+    others.remove(name)
+    left = [one for one in others if one.endswith((".new", ".old"))]
+    whole = [one for one in reversed(others) if one not in left]
+    size, kept = _size(place), 1
+    gone = list(left)
+    for one in whole:
+        size += _size(os.path.join(parent, one))
+        if kept >= most or size > most_bytes:
+            # From here on all are older, and none is left without those between.
+            gone += whole[whole.index(one) :]
+            break
+        kept += 1
+    for one in gone:
+        shutil.rmtree(os.path.join(parent, one))
+    return gone
+
+
+def _size(place: str) -> int:
+    return sum(entry.stat(follow_symlinks=False).st_size for entry in os.scandir(place))

@@ -19,7 +19,8 @@ import time
 import typing as t
 import urllib.parse
 
-from .._core import evidence
+from .._core import cyclonedx, evidence
+from .._core.accepted import answered_for
 from .._core.clock import write_time
 from .._core.locks import Busy, left_in, own_place
 from .._core.result import Finding, Result
@@ -242,13 +243,11 @@ class _Run:
             "programs": programs_of(one, tools),
         }
         output = {"tests.log": one.tested.output} if one.tested else {}
-        evidence.write_evidence(one.evidence, {**files, **output, "update.json": told})
+        one.sha256 = evidence.write_evidence(one.evidence, {**files, **output, "update.json": told})
 
     def _approvals(self, one: Work) -> Answer:
         """Who answers for what: breaking steps of packages, and vulnerabilities that stay."""
-        used = [entry for entry in self._settings.looking.accepted if entry.used]
-        accepted = [{"id": entry.id, "owner": entry.owner, "reason": entry.reason, "until": str(entry.until)}
-                    for entry in used]  # fmt: skip
+        accepted = answered_for(self._settings.looking.accepted)
         return {"breaking_steps": list(one.wanted.approved), "accepted": accepted}
 
     def _look_at_the_tree(self, one: Work) -> None:
@@ -325,7 +324,7 @@ class _Run:
     def _bill(self, one: Work, project: Project, tools: Tools) -> Answer:
         names = sorted({name for ecosystem, name in sbom.parts_of(project) if ecosystem == PYPI})
         hashes = {
-            sbom.package_url(PYPI, name, release.version): release.hashes
+            cyclonedx.package_url(PYPI, name, release.version): release.hashes
             for name, listing in (tools.listings(names) if names else {}).items()
             for release in listing.releases.values()
             if release.hashes

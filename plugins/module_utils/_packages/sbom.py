@@ -13,7 +13,6 @@ from __future__ import annotations
 import collections
 import os
 import typing as t
-import urllib.parse
 
 from .._core import cyclonedx
 from .looking import askable
@@ -22,12 +21,6 @@ from .model import Project
 Table = t.Dict[str, t.Any]
 #: Ecosystem and name.
 Part = t.Tuple[str, str]
-
-
-def package_url(ecosystem: str, name: str, version: str) -> str:
-    """See https://github.com/package-url/purl-spec."""
-    quoted = "/".join(urllib.parse.quote(part, safe="") for part in name.split("/"))
-    return f"pkg:{ecosystem}/{quoted}@{urllib.parse.quote(version, safe='')}"
 
 
 def parts_of(project: Project) -> dict[Part, set[str]]:
@@ -45,7 +38,7 @@ def bill_of(project: Project, path: str, moment: str, hashes: t.Mapping[str, t.S
     components: dict[str, Table] = {}
     wants: dict[str, set[str]] = {root: set()}
     for source in project.sources:
-        refs = {node.key: package_url(source.ecosystem, node.name, node.version) for node in askable(source)}
+        refs = {node.key: cyclonedx.package_url(source.ecosystem, node.name, node.version) for node in askable(source)}
         for node in askable(source):
             ref = refs[node.key]
             one = components.setdefault(ref, _component(ref, node.name, node.version, hashes.get(ref, ())))

@@ -18,7 +18,7 @@ from .changes import NPM, PYPI
 from .model import Project
 from .moving import Tools
 from .running import run, shortened
-from .work import STATES, Work
+from .work import STATES, Work, done_by
 
 _MOST_REASONS = 5
 
@@ -78,10 +78,11 @@ def judge(works: t.Sequence[Work], seconds: float) -> Result:
     summary = f"{len(works)} projects: {told}; {len(moves)} packages move, {figures['fixes']:.0f} vulnerabilities fixed"
     bad = [one for one in works if one.status in ("failed", "unknown")]
     looked = len(works) - len(bad)
+    done = tuple(done_by(one) for one in works if one.sha256)
     if not bad:
-        return Result("findings" if findings else "ok", summary, "", findings, figures, looked, len(works))
+        return Result("findings" if findings else "ok", summary, "", findings, figures, looked, len(works), done)
     reasons = [f"{one.wanted.path}: {one.step}: {one.reason}" for one in bad[:_MOST_REASONS]]
     if len(bad) > _MOST_REASONS:
         reasons.append(f"and {len(bad) - _MOST_REASONS} more, see the projects")
     verdict = "failed" if counted["failed"] else "unknown"
-    return Result(verdict, summary, "; ".join(reasons), findings, figures, looked, len(works))
+    return Result(verdict, summary, "; ".join(reasons), findings, figures, looked, len(works), done)

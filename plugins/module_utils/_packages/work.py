@@ -61,6 +61,8 @@ class Work:
     commit: str = ""
     tested: proving.Tested | None = None
     evidence: str = ""
+    #: Of each file of the evidence.
+    sha256: dict[str, str] = dataclasses.field(default_factory=dict)
     is_published: bool = False
     merge_request: str = ""
     findings: list[Finding] = dataclasses.field(default_factory=list)
@@ -112,6 +114,18 @@ class Work:
                 "unchanged": bool(self.digest_before) and self.digest_before == self.digest_after,
             },
         }
+
+
+def done_by(work: Work) -> dict[str, t.Any]:
+    """What was done to a project, for its record, which vouches for the evidence by the digests of its files."""
+    return {
+        "subject": work.wanted.path,
+        "action": "update" if work.is_published else "keep",
+        "before": {"commit": work.base},
+        "after": {"commit": work.commit, "branch": work.branch} if work.is_published else {},
+        "test": work.tested.told() if work.tested else {},
+        "evidence": {"directory": work.evidence, "sha256": work.sha256},
+    }
 
 
 def begin(work: Work, prefix: str) -> None:

@@ -9,8 +9,8 @@ Note that this module util is PRIVATE to the collection. It can have breaking ch
 from __future__ import annotations
 
 import typing as t
-import urllib.parse
 
+from .._core import cyclonedx
 from . import archives as known_archives
 from . import (
     configuration,
@@ -176,11 +176,11 @@ class AptManager(Manager):
     def reboot(self, packages: t.Mapping[str, Installed], found: replaced.Look) -> reboot.Reboot:
         return reboot.look(self.apt, packages, found.kernel_state, found.kernel)
 
-    def url(self, name: str, version: str, distribution: str) -> str:
+    def url(self, name: str, version: str, release: t.Mapping[str, str]) -> str:
+        """As the type `deb` of purl has it: `distro` is the codename, where there is one."""
         base, _colon, architecture = name.partition(":")
-        quoted = urllib.parse.quote(version, safe="")
-        url = f"pkg:deb/{distribution or 'debian'}/{urllib.parse.quote(base, safe='')}@{quoted}"
-        return f"{url}?arch={architecture or self.apt.architecture}"
+        about = {"arch": architecture or self.apt.architecture, "distro": release.get("VERSION_CODENAME", "")}
+        return cyclonedx.package_url("deb", base, version, release.get("ID") or "debian", **about)
 
     def _change(self, work: Work, *argv: str) -> Done:
         locks = ["-o", f"DPkg::Lock::Timeout={int(work.lock_timeout)}"] if argv[0] == "apt-get" else []

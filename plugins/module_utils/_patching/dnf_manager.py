@@ -12,8 +12,8 @@ import os
 import re
 import shutil
 import typing as t
-import urllib.parse
 
+from .._core import cyclonedx
 from . import dnf_lists, dnf_packages, dnf_restarts, preflight, previous, reboot, replaced, rpm_state, rpm_versions
 from .archives import Origin, Table
 from .dnf_host import Dnf
@@ -303,11 +303,15 @@ class DnfManager(Manager):
     def reboot(self, packages: t.Mapping[str, Installed], found: replaced.Look) -> reboot.Reboot:
         return dnf_restarts.reboot_of(packages, rpm_state.rows(self.dnf), found)
 
-    def url(self, name: str, version: str, distribution: str) -> str:
-        epoch, upstream, release = rpm_versions.split(version)
-        base = urllib.parse.quote(name.partition(":")[0], safe="")
-        url = f"pkg:rpm/{distribution or 'rhel'}/{base}@{urllib.parse.quote(f'{upstream}-{release}', safe='')}"
-        return f"{url}?arch={self._architecture(name)}" + (f"&epoch={epoch}" if epoch != "0" else "")
+    def url(self, name: str, version: str, release: t.Mapping[str, str]) -> str:
+        """As the type `rpm` of purl has it: `distro` is like fedora-25, and the vendor of RHEL is redhat."""
+        epoch, upstream, build = rpm_versions.split(version)
+        known = release.get("ID") or "rhel"
+        about = {"arch": self._architecture(name), "epoch": epoch if epoch != "0" else ""}
+        if release.get("VERSION_ID"):
+            about["distro"] = f"{known}-{release['VERSION_ID']}"
+        vendor = "redhat" if known == "rhel" else known
+        return cyclonedx.package_url("rpm", name.partition(":")[0], f"{upstream}-{build}", vendor, **about)
 
 
 def _both(one: Done, other: Done) -> Done:

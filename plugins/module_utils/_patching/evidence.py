@@ -9,16 +9,18 @@ Note that this module util is PRIVATE to the collection. It can have breaking ch
 from __future__ import annotations
 
 import os
-import shutil
 import typing as t
 
 from .._core import cyclonedx
-from .._core.evidence import write_evidence
+from .._core.evidence import keep_newest, write_evidence
 from .manager import Manager
 from .packages import Installed
 
 #: As many upgrades as are kept: two years of months.
 _MOST_KEPT = 24
+_MOST_BYTES = 1 << 28
+#: Of configuration files so many have their difference in the record, and so much of each.
+_MOST_FILES, _MOST_DIFF = 20, 4000
 _OS_RELEASE = ("etc/os-release", "usr/lib/os-release")
 
 
@@ -27,8 +29,8 @@ def keep(
     manager: Manager,
     packages: tuple[t.Mapping[str, Installed], t.Mapping[str, Installed]],
     told: t.Mapping[str, t.Any],
-) -> str:
-    """Write it down; where it is.
+) -> dict[str, t.Any]:
+    """Write it down; where it is, and the SHA-256 of each file.
 
     :param packages: all that were installed before, and all that are.
     :param told: what else is known, with the moment (`at`) and the name of the `host`.
@@ -39,10 +41,20 @@ def keep(
     programs = {name: manager.version_of(name) for name in manager.programs}
     place = os.path.join(directory, told["at"].replace(":", ""))
     files = {"sbom-before.json": before, "sbom-after.json": after, "difference.json": told["changes"]}
-    write_evidence(place, {**files, "upgrade.json": {**told, "release": release, "programs": programs}})
-    for name in sorted(os.listdir(directory))[:-_MOST_KEPT]:
-        shutil.rmtree(os.path.join(directory, name))
-    return place
+    digests = write_evidence(place, {**files, "upgrade.json": {**told, "release": release, "programs": programs}})
+    keep_newest(place, _MOST_KEPT, _MOST_BYTES)
+    return {"directory": place, "sha256": digests}
+
+
+def choices(files: t.Sequence[t.Mapping[str, t.Any]]) -> list[dict[str, t.Any]]:
+    """What became of configuration files, short enough for a record; the evidence has all of it."""
+    found = []
+    for number, one in enumerate(files):
+        about = {"package": one["package"], "other": one["other"]}
+        shown = one["diff"][:_MOST_DIFF] if number < _MOST_FILES else "see the evidence"
+        action = "keep" if one["used"] == "own" else "replace"
+        found.append({"subject": one["path"], "action": action, **about, "diff": shown})
+    return found
 
 
 def _bill(
@@ -51,7 +63,7 @@ def _bill(
     components = []
     for name, one in sorted(packages.items()):
         for version in one.versions:
-            url = manager.url(name, version, release.get("ID", ""))
+            url = manager.url(name, version, release)
             base = name.partition(":")[0]
             components.append({"type": "library", "bom-ref": url, "name": base, "version": version, "purl": url})
     root = {"type": "operating-system", "bom-ref": f"host:{host}", "name": host}

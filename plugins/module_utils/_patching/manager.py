@@ -229,8 +229,11 @@ class Manager(abc.ABC):
         """Whether the host has to be rebooted, and why."""
 
     @abc.abstractmethod
-    def url(self, name: str, version: str, distribution: str) -> str:
-        """The package URL of one installed package."""
+    def url(self, name: str, version: str, release: t.Mapping[str, str]) -> str:
+        """The package URL of one installed package.
+
+        :param release: what /etc/os-release says: ID, VERSION_ID, VERSION_CODENAME.
+        """
 
     def close(self) -> None:  # noqa: B027 - most have nothing to close
         """Let go of what it has open."""

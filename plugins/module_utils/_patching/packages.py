@@ -57,6 +57,23 @@ class Interrupted:
         return f"{self.program} was interrupted while it wrote down what it had done"
 
 
+def as_it_began(
+    there: t.Mapping[str, Installed], packages: t.Mapping[str, t.Mapping[str, str]], new: t.Collection[str]
+) -> dict[str, Installed]:
+    """What was installed before an upgrade that a killed run began, from what is there now.
+
+    :param packages: those that it was to change, each with its version of before (`from`).
+    :param new: those that it was to bring along.
+    """
+    found = {name: one for name, one in there.items() if name not in new}
+    for name, about in packages.items():
+        one, old = there.get(name), about["from"]
+        if one is not None and one.version != old:
+            others = tuple(version for version in one.others if version != old)
+            found[name] = dataclasses.replace(one, version=old, others=others)
+    return found
+
+
 def versions_changed(before: t.Mapping[str, Installed], after: t.Mapping[str, Installed]) -> list[dict[str, str]]:
     """Every package whose version is another one now; empty where it was not there, or is not any more.
 

@@ -24,7 +24,8 @@ NO_FILE = re.compile(r"/(?:memfd:|dev/|SYSV|\[|drm|i915|proc/|run/|tmp/|var/tmp/
 _UNIT = re.compile(r"/([^/]+\.service)(?:/|$)")
 _USER = re.compile(r"/user@(\d+)\.service")
 _SESSION = re.compile(r"/(session-[^/]+)\.scope")
-_CONTAINER = re.compile(r"/(?:docker|libpod|crio|cri-containerd|lxc\.payload|kubepods)[-./]|/machine\.slice/")
+#: Not docker.service and its like, which are services of the host: what runs in them has a scope or a directory.
+_CONTAINER = re.compile(r"/(?:docker|libpod|crio|cri-containerd)[-/]|/(?:lxc\.payload|kubepods)[-./]|/machine\.slice/")
 _NEEDRESTART = re.compile(r"NEEDRESTART-(?P<key>[A-Z]+): (?P<value>.*)")
 _MOST_FILES = 5
 #: Of a service of which no process runs replaced files that we see.

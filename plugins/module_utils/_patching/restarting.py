@@ -37,7 +37,10 @@ BY_REBOOT = (
     *("NetworkManager.service", "networking.service", "wpa_supplicant.service", "ifup@*.service", "user@*.service"),
 )
 #: What runs in these is stopped with them: their own updates have rules of their own.
-BY_HAND = ("docker.service", "containerd.service", "libvirtd.service", "virtqemud.service", "getty@*.service")
+BY_HAND = (
+    *("docker.service", "containerd.service", "crio.service"),
+    *("libvirtd.service", "virtqemud.service", "getty@*.service"),
+)
 _POSTGRES = ("postgresql*.service",)
 _ROUNDS = 3
 _INIT = "systemd itself"

@@ -13,12 +13,13 @@ import dataclasses
 import os
 import typing as t
 
+from .._core.accepted import answered_for
 from .._core.clock import utc_now, write_time
 from .._core.journal import Journal, JournalError, StepFailed
 from .._core.result import Finding, Result, ok_or_findings
 from . import configuration, evidence, hosts, looking, preflight, previous, steps
 from .manager import Manager
-from .packages import Installed, versions_changed
+from .packages import Installed, as_it_began, versions_changed
 from .plan import SECURITY, Plan, make_plan
 from .programs import PatchingError, open_directory
 from .upgrade import ALWAYS, KEEP, NEVER, REQUIRE, RETURN, RETURNED, Outcome, Settings
@@ -119,6 +120,11 @@ class _Run:
             return
         references = t.cast("t.Mapping[str, t.Any]", self._open)
         self._note_files(references["packages"])
+        if references["direction"] == steps.FORWARD:
+            # What the killed run changed was never told, so it is told by this one.
+            last = steps.read_record(self._settings.state_dir) or {}
+            new = last["new"] if last.get("packages") == references["packages"] else ()
+            self._before = as_it_began(self._before, references["packages"], new)
         try:
             how = journal.resume(steps.steps_of(self._means, references))
             self._outcome.did.append(f"finished what an earlier run left ({how})")
@@ -353,15 +359,20 @@ class _Run:
         if self._check or not self._outcome.changes:
             return result
         settings = self._settings
-        told = {"at": write_time(utc_now()), "host": settings.policy.host, "state": settings.state}
+        told: dict[str, t.Any] = {"at": write_time(utc_now()), "host": settings.policy.host, "state": settings.state}
         told.update(result.to_dict(), **self._outcome.beside())
+        told["approvals"] = {"accepted": answered_for(settings.policy.accepted)}
+        action = "return" if settings.state == RETURNED else "upgrade"
+        done: dict[str, t.Any] = {"subject": "packages", "action": action, "changes": len(self._outcome.changes)}
         try:
             place, after = os.path.join(settings.state_dir, "evidence"), self._manager.installed()
-            self._outcome.evidence = evidence.keep(place, self._manager, (self._before, after), told)
+            done["evidence"] = evidence.keep(place, self._manager, (self._before, after), told)
+            self._outcome.evidence = done["evidence"]["directory"]
         except (PatchingError, OSError) as exc:
             lost = Finding("evidence-lost", "medium", "packages", f"the evidence of the upgrade was not kept: {exc}")
-            return dataclasses.replace(result, findings=(*result.findings, lost))
-        return result
+            verdict = "findings" if result.verdict == "ok" else result.verdict
+            result = dataclasses.replace(result, verdict=verdict, findings=(*result.findings, lost))
+        return dataclasses.replace(result, done=(done, *evidence.choices(self._outcome.configuration)))
 
     def not_done(self, verdict: str, reason: str) -> Result:
         what = "gone back" if self._settings.state == RETURNED else "upgraded"

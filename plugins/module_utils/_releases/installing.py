@@ -9,7 +9,6 @@ Note that this module util is PRIVATE to the collection. It can have breaking ch
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import os
 import shutil
 import tempfile
@@ -25,7 +24,7 @@ from .evidence import NotTested, StageBefore
 from .inventory import Package
 from .parts import Part, Tools
 from .place import DESCRIPTION, Described, Place, ReleaseError, make_directory, remove_tree
-from .programs import must, run
+from .programs import must, run, told_test, version_of
 from .sources import Source
 
 Argv = t.Tuple[str, ...]
@@ -166,6 +165,7 @@ class _Prove(_Part):
         about = {
             **work.wanted,
             "parts": [part.to_dict() for part in settings.parts],
+            "programs": _programs(work),
             "installed": write_time(utc_now()),
         }
         work.found = evidence.described(about, work.packages)
@@ -208,21 +208,21 @@ def _environment(work: _Work) -> dict[str, str]:
     return {"PATH": os.pathsep.join([*places, os.environ.get("PATH", os.defpath)]), "TMPDIR": work.scratch}
 
 
+def _programs(work: _Work) -> dict[str, str]:
+    git = {"git": version_of("git", "--version")} if work.wanted.get("commit") else {}
+    return {**git, **parts.programs_of(work.settings.parts, work.settings.tools)}
+
+
 def _test(work: _Work) -> list[dict[str, t.Any]]:
     """:raises FailedTests: when one does not end well."""
     found = []
     for argv in work.settings.tests:
         began = time.monotonic()
         ran = run(argv, work.root, work.settings.tests_timeout, _environment(work))
-        command = str(mask_secrets(" ".join(argv)))
-        told = {
-            "command": command,
-            "duration_seconds": round(time.monotonic() - began, 3),
-            "output_sha256": hashlib.sha256(ran.output).hexdigest(),
-        }
+        told = told_test(argv, ran, time.monotonic() - began)
         if ran.status:
             work.outcome.output = str(mask_secrets(ran.text[-4000:]))
-            raise FailedTests(f"the tests failed: {command} ended with {ran.told()}")
+            raise FailedTests(f"the tests failed: {told['command']} ended with {ran.told()}")
         found.append(told)
     work.outcome.tests = found
     return found

@@ -20,7 +20,7 @@ import typing as t
 from . import locks
 from .inventory import Package, read_environment, read_modules
 from .place import ReleaseError
-from .programs import must
+from .programs import must, version_of
 from .sources import file_sha256
 
 PIP, NPM_CI, COMMAND = "pip", "npm", "command"
@@ -166,3 +166,13 @@ def lock_digests(parts: t.Iterable[Part], root: str) -> dict[str, str]:
     for part in parts:
         found.update(part.lock_digest(root))
     return found
+
+
+def programs_of(parts: t.Iterable[Part], tools: Tools) -> dict[str, str]:
+    """The versions of what installed them; a command of somebody's own is asked nothing."""
+    asked: dict[str, dict[str, tuple[str, ...]]] = {
+        PIP: {"python": (tools.python, "--version"), "pip": (tools.python, "-m", "pip", "--version")},
+        NPM_CI: {"npm": (tools.npm, "--version"), "node": ("node", "--version")},
+    }
+    kinds = sorted({part.kind for part in parts})
+    return {name: version_of(*argv) for kind in kinds for name, argv in asked.get(kind, {}).items()}

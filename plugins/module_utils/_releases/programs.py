@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import hashlib
 import os
 import signal
 import subprocess
@@ -21,6 +22,7 @@ from .._core.masking import mask_secrets
 from .place import ReleaseError
 
 _MOST_TOLD = 400
+_MOST_VERSION, _VERSION_SECONDS = 200, 60
 #: What is Ansible's or of another Python, and would be found by the programs of the release.
 _NOT_PASSED_ON = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "PIP_NO_BINARY", "PIP_TARGET", "PIP_PREFIX", "PIP_USER")
 
@@ -87,6 +89,25 @@ def must(
     if ran.status:
         raise ReleaseError(f"{what}: {os.path.basename(argv[0])} ended with {ran.told()}")
     return ran
+
+
+def told_test(argv: t.Sequence[str], ran: Ran, seconds: float) -> dict[str, t.Any]:
+    """A test that was run, for the evidence."""
+    return {
+        "command": str(mask_secrets(" ".join(argv))),
+        "duration_seconds": round(seconds, 3),
+        "output_sha256": hashlib.sha256(ran.output).hexdigest(),
+    }
+
+
+def version_of(*argv: str) -> str:
+    """What a program says of its version, on one line; empty when it does not say."""
+    try:
+        ran = run(argv, "/", _VERSION_SECONDS)
+    except ReleaseError:
+        return ""
+    lines = ran.text.strip().splitlines()
+    return str(mask_secrets(lines[0][:_MOST_VERSION])) if lines and not ran.status else ""
 
 
 def environment() -> dict[str, str]:

@@ -9,14 +9,15 @@ Note that this module util is PRIVATE to the collection. It can have breaking ch
 from __future__ import annotations
 
 import dataclasses
+import os
 import time
 import typing as t
 
 from .._core.health import Health
 from .._core.journal import Step
-from . import asking
-from .place import CURRENT, PREVIOUS, Place, ReleaseError
-from .programs import must
+from . import asking, bills, condition
+from .place import CURRENT, PREVIOUS, Place, ReleaseError, remove_tree
+from .programs import must, told_test
 from .service import Argv, Service
 
 SWITCHED, RETURNED = "switched", "returned"
@@ -58,12 +59,18 @@ class Outcome:
     evidence: dict[str, t.Any] = dataclasses.field(default_factory=dict)
     differences: list[dict[str, t.Any]] = dataclasses.field(default_factory=list)
     removed: list[str] = dataclasses.field(default_factory=list)
+    #: The tests of the running release that were run now.
+    tests: list[dict[str, t.Any]] = dataclasses.field(default_factory=list)
+    #: Where the evidence is, with the digests of its files; and why it could not be kept.
+    kept: dict[str, t.Any] = dataclasses.field(default_factory=dict)
+    lost: str = ""
     diff: dict[str, str] = dataclasses.field(default_factory=dict)
 
     def beside(self) -> dict[str, t.Any]:
         told = dataclasses.asdict(self)
-        kept = {key: value for key, value in told.items() if key not in ("changed", "diff", "touched")}
-        return {**kept, "may_serve": self.well or not self.touched}
+        kept = {key: value for key, value in told.items() if key not in ("changed", "diff", "touched", "kept", "lost")}
+        more = {"may_serve": self.well or not self.touched, "evidence_dir": self.kept.get("directory", "")}
+        return {**kept, **more}
 
 
 @dataclasses.dataclass
@@ -96,10 +103,7 @@ class Change:
         if problem:
             raise ReleaseError(problem)
         if release == self.release:
-            for argv in settings.tests:
-                must(
-                    argv, self.place.path_of(release), settings.tests_timeout, "the tests of the running release failed"
-                )
+            self._test(release)
         if settings.settle:
             time.sleep(settings.settle)
         now = settings.service.starts()
@@ -112,13 +116,47 @@ class Change:
         if problem:
             raise ReleaseError(f"it was well at first, and then {problem}")
 
+    def _test(self, release: str) -> None:
+        self.outcome.tests = []
+        for argv in self.settings.tests:
+            began, what = time.monotonic(), "the tests of the running release failed"
+            ran = must(argv, self.place.path_of(release), self.settings.tests_timeout, what)
+            self.outcome.tests.append(told_test(argv, ran, time.monotonic() - began))
+
+    @property
+    def evidence_place(self) -> str:
+        settings = self.settings
+        return bills.place_of(settings.state_dir, settings.directory, str(self.references["at"]), self.release)
+
+    def keep(self, how: str) -> None:
+        """Write down what was in use before and what is now. That this fails is told, and is no reason to go back."""
+        place, settings = self.place, self.settings
+        told = {
+            "application": settings.application,
+            "directory": os.path.abspath(settings.directory),
+            "state": settings.state,
+            "how": how,
+            "at": str(self.references["at"]),
+            "release": self.outcome.evidence,
+            # Which change request it was has the record that vouches for this.
+            "approvals": {"accept_broken": settings.accept_broken},
+            "running_tests": self.outcome.tests,
+        }
+        try:
+            now = place.current()
+            sides = [(name, condition.packages_of(place, name)) for name in (self.previous, now)]
+            self.outcome.kept = bills.keep(self.evidence_place, sides[0], sides[1], told)
+            self.outcome.lost = ""
+        except (OSError, ReleaseError) as exc:
+            self.outcome.kept, self.outcome.lost = {}, str(exc)
+
     def _names(self, release: str) -> tuple[str, ...]:
         """What the application may call its release."""
         found = self.place.described(release) if self.place.has(release) else {}
         return tuple(name for name in (found.get("commit"), found.get("archive_sha256"), release) if name)
 
     def steps(self) -> list[Step]:
-        return [_Lead(self), _Restart(self), _Prove(self), _Remember(self)]
+        return [_Lead(self), _Restart(self), _Prove(self), _Remember(self), _Keep(self)]
 
 
 class _Part:
@@ -194,3 +232,17 @@ class _Remember(_Part):
 
     def undo(self) -> None:
         self._on.place.lead(PREVIOUS, str(self._on.references["previous_of_before"]))
+
+
+class _Keep(_Part):
+    """Before the journal ends, so that a killed run leaves no switch without it. Written anew it is the same."""
+
+    name = "keep the evidence"
+
+    def do(self) -> None:
+        self._on.keep("switched")
+        self._over = True
+
+    def undo(self) -> None:
+        remove_tree(self._on.evidence_place)
+        self._on.outcome.kept = {}

@@ -65,7 +65,23 @@ def _not_done(settings: Settings, outcome: Outcome, verdict: str, reason: str) -
         action = "see why in the journal of its services; the release is kept beside for that"
         severity = "high" if outcome.well else "critical"
         findings.append(Finding("went-back", severity, settings.application, reason[:2000], action=action))
-    return Result(verdict, summary, reason, tuple(findings), of=1)
+    findings += _lost(settings, outcome)
+    done = {
+        "subject": settings.application,
+        "action": "went-back" if outcome.went_back else "leave",
+        "before": {"release": outcome.previous},
+        # Empty: nobody may take it for a release that was seen well.
+        "after": {},
+        "evidence": outcome.kept,
+    }
+    return Result(verdict, summary, reason, tuple(findings), of=1, done=(done,) if outcome.kept else ())
+
+
+def _lost(settings: Settings, outcome: Outcome) -> list[Finding]:
+    if not outcome.lost:
+        return []
+    message = f"the evidence of the switch was not kept: {outcome.lost}"
+    return [Finding("evidence-lost", "medium", settings.application, message, action="see what is wrong in state_dir")]
 
 
 class _Run:
@@ -76,6 +92,8 @@ class _Run:
         self._outcome = outcome
         self._place = Place(settings.directory)
         self._findings: list[Finding] = []
+        #: What was begun, by this run or by one that was killed.
+        self._change: Change | None = None
 
     def run(self, check_mode: bool) -> Result:
         journal = Journal(self._settings.state_dir, f"release in use in {os.path.abspath(self._settings.directory)}")
@@ -97,6 +115,8 @@ class _Run:
             except StepFailed as exc:
                 # The link is back, and yet there were restarts.
                 self._outcome.changed = self._outcome.changed or not exc.undone or self._outcome.went_back
+                if self._change is not None and self._outcome.touched:
+                    self._change.keep("went back" if exc.undone else "left open")
                 raise
         self._prune()
         return self._told(wanted, what)
@@ -132,7 +152,7 @@ class _Run:
         references = journal.references
         if references is None:
             return ""
-        left = Change(self._settings, self._place, references, self._outcome)
+        left = self._change = Change(self._settings, self._place, references, self._outcome)
         self._outcome.broken_before = str(references["broken_before"])
         if references["release"] == wanted and not journal.is_being_undone:
             self._outcome.previous = str(references["previous"])
@@ -196,8 +216,9 @@ class _Run:
             "starts": self._settings.service.starts() if self._outcome.previous else {},
             "broken_before": self._outcome.broken_before,
             "is_return": self._settings.state == RETURNED,
+            "at": write_time(utc_now()),
         }
-        making = Change(self._settings, self._place, references, self._outcome)
+        making = self._change = Change(self._settings, self._place, references, self._outcome)
         journal.run(making.steps(), references)
         self._outcome.changed = True
 
@@ -239,13 +260,16 @@ class _Run:
             message = f"before the switch the application was not well: {outcome.broken_before}"
             action = "see why nobody was told"
             self._findings.append(Finding("broken-before", "medium", application, message, action=action))
+        self._findings += _lost(self._settings, outcome)
         figures = {"changed_packages": len(outcome.differences), "removed_releases": len(outcome.removed)}
         result = ok_or_findings(summary, self._findings, figures, looked=1, of=1)
         action = "return" if self._settings.state == RETURNED else "release"
-        done = {
+        done: dict[str, t.Any] = {
             "subject": application,
             "action": action if outcome.changed else "keep",
             "before": {"release": outcome.previous},
             "after": {**outcome.evidence, "seen_well": write_time(utc_now())} if outcome.well else {},
+            **({"running_tests": outcome.tests} if outcome.tests else {}),
+            **({"evidence": outcome.kept} if outcome.kept else {}),
         }
         return dataclasses.replace(result, done=(done,))

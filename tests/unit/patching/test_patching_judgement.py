@@ -26,6 +26,7 @@ from ansible_collections.steward.maintenance.plugins.module_utils._patching impo
     arguments,
     configuration,
     dpkg,
+    looking,
     preflight,
     programs,
     reboot,
@@ -175,6 +176,11 @@ GROUPS = {
     "0::/user.slice/user-0.slice/session-3.scope": "",
     "0::/user.slice/user-1000.slice/user@1000.service/app.slice/agent.service": "",
     "0::/system.slice/docker-0123abcd.scope/system.slice/nginx.service": "",
+    "0::/system.slice/docker.service": "docker.service",
+    "0::/system.slice/crio.service": "crio.service",
+    "0::/docker/0123abcd/system.slice/nginx.service": "",
+    "0::/kubepods.slice/kubepods-pod0123.slice/cri-containerd-0123abcd.scope": "",
+    "0::/lxc.payload.web/system.slice/nginx.service": "",
     "0::/machine.slice/libpod-0123abcd.scope/container/system.slice/nginx.service": "",
     "12:pids:/x\n1:name=systemd:/system.slice/cron.service\n0::/": "cron.service",
     "0::/": "",
@@ -234,6 +240,18 @@ def test_a_lock_is_told_with_its_holder(tmp_path: pathlib.Path) -> None:
 def test_the_kernel_is_asked_for_its_clock() -> None:
     assert preflight.clock_is_synchronised() in (True, False)
     assert ctypes.sizeof(preflight._Timex) >= 208, "as large as the kernel's on every architecture"
+
+
+@pytest.mark.parametrize(("state", "told"), [(False, "is not synchronised"), (None, "cannot be asked")])
+def test_a_clock_that_nobody_vouches_for_is_told(
+    monkeypatch: pytest.MonkeyPatch, state: bool | None, told: str
+) -> None:
+    """What the kernel says of the clock cannot be changed here, so it is played."""
+    monkeypatch.setattr(preflight, "clock_is_synchronised", lambda: state)
+    (finding,) = looking.clock_findings()
+    assert (finding.id, told in finding.message) == ("clock-not-synchronised", True)
+    monkeypatch.setattr(preflight, "clock_is_synchronised", lambda: True)
+    assert looking.clock_findings() == []
 
 
 def test_secrets_in_configuration_are_masked(tmp_path: pathlib.Path) -> None:
