@@ -253,10 +253,13 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         version = file[len(name.rpartition("/")[2]) + 1 : -len(".tgz")]
         more = self.registries.catalogue["node"].get(name, {}).get(version)
         self.registries.asked["tarball"] += 1
-        if more is None:
-            self._send(404, b"")
+        fault = self.registries.faults.get("tarball", "")
+        if more is None or fault.isdigit():
+            self._send(int(fault or 404), b"")
         else:
-            self._send(200, npm_tarball(name, version, more), "application/octet-stream")
+            # A sound archive, of another package than it should be.
+            other = {"changelog": "somebody else's"} if fault == "other" else {}
+            self._send(200, npm_tarball(name, version, {**more, **other}), "application/octet-stream")
 
     def _bulk(self, asked: dict[str, list[str]]) -> Table:
         found: Table = {}
