@@ -252,14 +252,13 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         name, _dash, file = path[len("/npm/") :].partition("/-/")
         version = file[len(name.rpartition("/")[2]) + 1 : -len(".tgz")]
         more = self.registries.catalogue["node"].get(name, {}).get(version)
-        self.registries.asked["tarball"] += 1
         fault = self.registries.faults.get("tarball", "")
+        self.registries.asked["tarball"] += 1
         if more is None or fault.isdigit():
             self._send(int(fault or 404), b"")
         else:
-            # A sound archive, of another package than it should be.
-            other = {"changelog": "somebody else's"} if fault == "other" else {}
-            self._send(200, npm_tarball(name, version, {**more, **other}), "application/octet-stream")
+            told = {**more, "changelog": "somebody else's"} if fault == "other" else more
+            self._send(200, npm_tarball(name, version, told), "application/octet-stream")
 
     def _bulk(self, asked: dict[str, list[str]]) -> Table:
         found: Table = {}
