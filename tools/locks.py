@@ -12,7 +12,7 @@ from .layers import venvs
 from .layers.places import ROOT
 
 #: Each lock, and the oldest Python it must serve; what differs between Pythons gets a marker.
-LOCKS = {"test": "3.11", "core-2.16": "3.11", "core-2.18": "3.11", "bench": "3.11"}
+LOCKS = {"test": "3.11", "core-2.16": "3.11", "core-2.18": "3.11", "bench": "3.11", "poetry": "3.11"}
 
 
 def main() -> int:

@@ -30,17 +30,6 @@ options:
     type: list
     elements: path
     required: true
-  ecosystems:
-    description: What to look for.
-    type: list
-    elements: str
-    choices: [pypi, npm]
-    default: [pypi, npm]
-  requirements:
-    description: Shell patterns of files of requirements, relative to the project.
-    type: list
-    elements: str
-    default: ['*requirements*.txt', 'requirements/*.txt']
   environments:
     description: Shell patterns of virtual environments, relative to the project.
     type: list
@@ -91,28 +80,12 @@ options:
     type: str
     choices: [osv, pypi]
     default: osv
-  osv_url:
-    description: Address of the query of an OSV service, ending in C(/v1/query). Empty means the public one.
-    type: str
-    default: ''
-  max_age:
-    description: Advisories that say they are older than this are not believed. Empty turns that off.
-    type: str
-    default: 24h
   stamps:
     description:
       - Where the mirror of an ecosystem's advisories tells how old they are. An address or the path of a file, whose
         content begins with a moment or has it as C(modified) in JSON; otherwise when it was last modified.
     type: dict
     default: {}
-  pip_audit:
-    description: Name or path of the program C(pip-audit).
-    type: str
-    default: pip-audit
-  npm:
-    description: Name or path of the program C(npm).
-    type: str
-    default: npm
   python:
     description: Path of a Python with pip, which knows the index. Empty means the one that runs this module.
     type: str
@@ -121,10 +94,6 @@ options:
     description: How long one program may take.
     type: str
     default: 10m
-  answer_timeout:
-    description: How long one answer of a registry or an advisory service may take.
-    type: str
-    default: 30s
   jobs:
     description: Programs and questions at the same time. 0 means as many as there are processors, at least 2.
     type: int
@@ -133,10 +102,6 @@ options:
     description: How many ways from the project to a vulnerable package are told, the shortest first.
     type: int
     default: 3
-  host:
-    description: Name of this host in C(scope.host) of O(accepted). Empty means its own.
-    type: str
-    default: ''
   state_file:
     description:
       - File with when each vulnerability was first seen; it is only read. Empty means beside the records of this
@@ -148,6 +113,7 @@ requirements:
   - the program C(npm) 7 or newer for Node
   - Python 3.11, C(tomli) or pip to read C(uv.lock), C(poetry.lock) and C(pyproject.toml)
 extends_documentation_fragment:
+  - steward.maintenance._packages
   - steward.maintenance._attributes
 attributes:
   check_mode:

@@ -21,8 +21,10 @@ description:
   - A fix goes to the lowest version without the vulnerabilities and does not wait for the O(cooldown). Other updates
     go to the highest version that is old enough. Older versions, pre-releases and withdrawn ones are never taken.
   - Files of requirements are written by this module, line by line, with the hashes of all files of each release; C(pip)
-    says whether the versions go together. C(package-lock.json) is written by C(npm), C(uv.lock) by C(uv). The locks of
-    poetry, pnpm and Yarn are not written; a project whose update needs that is refused, naming the tool.
+    says whether the versions go together. C(package-lock.json) is written by C(npm), C(pnpm-lock.yaml) by C(pnpm),
+    C(yarn.lock) by Yarn 1, C(uv.lock) by C(uv), C(poetry.lock) by C(poetry). A project whose update needs a tool that
+    is not there, is too old, or does not run here (Yarn 2 and newer) is refused, naming the tool.
+  - When a tool would change its lock where this update does not need it, the update is refused.
   - The same scanners look at the new locks. When a vulnerability that was to be fixed is still there, or a new one
     came, the update is refused.
   - A branch that has the very update already is left alone. One with others' commits is never written.
@@ -107,27 +109,28 @@ options:
         the address that a Python package gives, if it is encrypted or on the host of the index.
     type: bool
     default: true
+  pnpm:
+    description: Name or path of the program C(pnpm), which writes and installs C(pnpm-lock.yaml).
+    type: str
+    default: pnpm
+  yarn:
+    description: Name or path of the program C(yarn) of Yarn 1, which writes and installs C(yarn.lock).
+    type: str
+    default: yarn
   uv:
     description: Name or path of the program C(uv).
     type: str
     default: uv
+  poetry:
+    description: Name or path of the program C(poetry), which writes and installs C(poetry.lock).
+    type: str
+    default: poetry
   evidence_dir:
     description:
       - Directory for the evidence. Each update gets one in it, with the lists of parts before and after (CycloneDX
         1.6), their difference, the output of the tests and all else that is known. Empty means beside the records.
     type: path
     default: ''
-  ecosystems:
-    description: What to look for.
-    type: list
-    elements: str
-    choices: [pypi, npm]
-    default: [pypi, npm]
-  requirements:
-    description: Shell patterns of files of requirements, relative to the project.
-    type: list
-    elements: str
-    default: ['*requirements*.txt', 'requirements/*.txt']
   own_packages:
     description: Shell patterns of names of packages of your own.
     type: list
@@ -158,26 +161,10 @@ options:
     type: str
     choices: [osv, pypi]
     default: osv
-  osv_url:
-    description: Address of the query of an OSV service, ending in C(/v1/query). Empty means the public one.
-    type: str
-    default: ''
-  max_age:
-    description: Advisories that say they are older than this are not believed. Empty turns that off.
-    type: str
-    default: 24h
   stamps:
     description: Where the mirror of an ecosystem's advisories tells how old they are.
     type: dict
     default: {}
-  pip_audit:
-    description: Name or path of the program C(pip-audit).
-    type: str
-    default: pip-audit
-  npm:
-    description: Name or path of the program C(npm).
-    type: str
-    default: npm
   python:
     description: Path of a Python with pip and venv. Empty means the one that runs this module.
     type: str
@@ -186,18 +173,10 @@ options:
     description: How long one program may take, the tests excepted.
     type: str
     default: 10m
-  answer_timeout:
-    description: How long one answer of a registry or an advisory service may take.
-    type: str
-    default: 30s
   jobs:
     description: Questions at the same time. 0 means as many as there are processors, at least 2.
     type: int
     default: 0
-  host:
-    description: Name of this host in C(scope.host) of O(accepted). Empty means its own.
-    type: str
-    default: ''
   state_file:
     description:
       - File with when each vulnerability was first seen; it is only read. The clones are made in a directory beside it.
@@ -208,8 +187,12 @@ requirements:
   - git 2.29 or newer
   - C(pip-audit) 2.9 or newer and pip 22.3 or newer for Python
   - C(npm) 7 or newer for Node
+  - C(pnpm) 9 or newer for C(pnpm-lock.yaml)
+  - Yarn 1.22 for C(yarn.lock)
   - C(uv) for C(uv.lock)
+  - C(poetry) 2 or newer for C(poetry.lock)
 extends_documentation_fragment:
+  - steward.maintenance._packages
   - steward.maintenance._attributes
 attributes:
   check_mode:

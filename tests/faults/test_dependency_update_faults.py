@@ -145,7 +145,7 @@ def test_a_lock_whose_tool_cannot_be_used_is_refused_by_name(shop: Shop, file: s
     before = shop.fingerprint()
     process = start_module(
         "dependency_update",
-        shop.arguments(uv="/nonexistent/uv"),
+        shop.arguments(uv="/nonexistent/uv", poetry="/nonexistent/poetry"),
         env={**clean_environment(), **shop.registries.environment()},
     )
     answer = finish_module(process)

@@ -241,7 +241,19 @@ def test_a_file_that_is_not_what_was_locked_is_not_installed(tmp_path: pathlib.P
         write_requirements(tmp_path, registries.catalogue, {"jinja2": "3.1.0"}, registries)
         source = read_requirements(str(tmp_path), "requirements.txt")
         project = Project(str(tmp_path), [source])
-        tools = Tools(sys.executable, "npm", "uv", 60, 10, False, lambda _names: {}, lambda _moment: True)
+        tools = Tools(
+            sys.executable,
+            "npm",
+            "pnpm",
+            "yarn",
+            "uv",
+            "poetry",
+            60,
+            10,
+            False,
+            lambda _names: {},
+            lambda _moment: True,
+        )
         environment = proving.install(str(tmp_path), project, tools, str(tmp_path / "good"))
         assert os.path.isdir(environment)
         registries.catalogue["python"]["jinja2"]["3.1.0"]["python"] = ">=3"  # another file of the same name

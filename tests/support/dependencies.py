@@ -31,12 +31,12 @@ PIP_AUDIT = str(pathlib.Path(sys.executable).parent / "pip-audit")
 
 
 def clean_environment() -> dict[str, str]:
-    """The machine's own settings of pip, npm and proxies left out."""
+    """The machine's own settings of pip, npm and proxies left out, and the path that whoever starts a module sets."""
     return clean_environment_of(os.environ)
 
 
 def clean_environment_of(environment: t.Mapping[str, str]) -> dict[str, str]:
-    pattern = r"(PIP_|npm_config_|UV_|.*_proxy$)"
+    pattern = r"(PIP_|npm_config_|UV_|POETRY_|YARN_|.*_proxy$|PYTHONPATH$)"
     kept = {name: value for name, value in environment.items() if not re.match(pattern, name, re.IGNORECASE)}
     return {**kept, "PIP_CONFIG_FILE": "/dev/null", "npm_config_userconfig": "/nonexistent/npmrc"}
 

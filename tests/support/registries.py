@@ -252,11 +252,13 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         name, _dash, file = path[len("/npm/") :].partition("/-/")
         version = file[len(name.rpartition("/")[2]) + 1 : -len(".tgz")]
         more = self.registries.catalogue["node"].get(name, {}).get(version)
+        fault = self.registries.faults.get("tarball", "")
         self.registries.asked["tarball"] += 1
-        if more is None:
-            self._send(404, b"")
+        if more is None or fault.isdigit():
+            self._send(int(fault or 404), b"")
         else:
-            self._send(200, npm_tarball(name, version, more), "application/octet-stream")
+            told = {**more, "changelog": "somebody else's"} if fault == "other" else more
+            self._send(200, npm_tarball(name, version, told), "application/octet-stream")
 
     def _bulk(self, asked: dict[str, list[str]]) -> Table:
         found: Table = {}

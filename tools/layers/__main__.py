@@ -12,7 +12,7 @@ import subprocess
 import sys
 import typing as t
 
-from . import runner, system, venvs
+from . import lock_tools, runner, system, venvs
 from .catalogue import Layer, layers
 from .places import ROOT, environment, link_collection
 
@@ -47,7 +47,7 @@ def main() -> int:
     os.chdir(ROOT)
     try:
         if given.exec:
-            return subprocess.run(given.exec, env=environment(venvs.ensure("test")), check=False).returncode
+            return subprocess.run(given.exec, env=_alone(), check=False).returncode
         return _run(_chosen(known, given.layers), max(1, given.jobs))
     except (system.MissingPackagesError, venvs.VenvError) as exc:
         print(f"bin/test: {exc}", file=sys.stderr)
@@ -55,6 +55,16 @@ def main() -> int:
     except KeyboardInterrupt:
         print("\nstopped", file=sys.stderr)
         return 130
+
+
+def _alone() -> dict[str, str]:
+    """The environment for one command, which need not be about locks."""
+    env = environment(venvs.ensure("test"))
+    try:
+        return lock_tools.first_in_path(env) if system.NPM.is_met else env
+    except venvs.VenvError as exc:
+        print(f"bin/test: {exc}", file=sys.stderr)
+        return env
 
 
 def _chosen(known: t.Sequence[Layer], words: t.Sequence[str]) -> list[Layer]:

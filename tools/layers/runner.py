@@ -14,7 +14,7 @@ import subprocess
 import time
 import typing as t
 
-from . import venvs
+from . import lock_tools, system, venvs
 from .catalogue import Layer
 from .places import LOGS, ROOT, environment
 
@@ -109,6 +109,8 @@ def _start(layer: Layer) -> _Running | Outcome:
     try:
         venv = venvs.ensure(layer.venv)
         env = {**environment(venv), **layer.env}
+        if system.NPM in layer.needs:
+            env = lock_tools.first_in_path(env)
         if layer.wheel_postgres:
             env["STEWARD_PG_BIN"] = str(venvs.postgres_18(venv))
     except venvs.VenvError as exc:

@@ -21,6 +21,7 @@ LOCKS: dict[str, tuple[str, ...]] = {
     "core-2.18": ("requirements/core-2.18.txt",),
     "bench": ("requirements/bench.txt",),
     "locks": ("requirements/locks.txt",),
+    "poetry": ("requirements/poetry.txt",),
 }
 
 

@@ -179,8 +179,10 @@ def read_poetry(project: str, file: str, pyproject: Table) -> Source:
             # With a marker, or for an extra, it may be left out.
             if not others and isinstance(told, str):
                 source.problems.append(_lacking(wanted, node.name))
-    legacy = [_table(package, "source") for package in packages]
-    source.indexes = ("", *_indexes(one.get("url") for one in legacy if one.get("type") == "legacy"))
+    origins = [_table(package, "source") for package in packages]
+    # Without an origin it is from the index that all use. Where nothing is, a private one has taken that one's place.
+    main = [""] if any(not origin for origin in origins) else []
+    source.indexes = (*main, *_indexes(origin.get("url") for origin in origins if origin.get("type") == "legacy"))
     asked = manifest_requirements(pyproject)
     for name, specifier in asked.items():
         for node in source.named(name):

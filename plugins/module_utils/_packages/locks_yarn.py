@@ -36,7 +36,7 @@ def read_yarn_lock(project: str, file: str, manifest: plain_yaml.Tree) -> Source
     asked = asked_for(manifest, ASKED_BY_ROOT[1:])
     resolutions = manifest.get("resolutions")
     # A resolution takes the place of what others ask for, by whatever range.
-    chosen = {_last_name(str(name)) for name in resolutions} if isinstance(resolutions, dict) else set()
+    chosen = {last_name(str(name)) for name in resolutions} if isinstance(resolutions, dict) else set()
     if "__metadata:" in text:
         specifications = _read_berry(source, text, chosen)
     elif _HEAD_1 in text:
@@ -53,7 +53,7 @@ def read_yarn_lock(project: str, file: str, manifest: plain_yaml.Tree) -> Source
     return source
 
 
-def _last_name(path: str) -> str:
+def last_name(path: str) -> str:
     """Of a resolution: "parent/**/@scope/name@npm:^1" is about @scope/name."""
     match = re.search(r"((?:@[^/@]+/)?[^/@]+)(?:@[^/]*(?:/[^/]*)?)?$", path)
     return match.group(1) if match else path
@@ -76,14 +76,15 @@ def _targets(
     )
 
 
-def _real(name: str, wanted: str) -> str:
+def real(name: str, wanted: str) -> str:
     """The name of the package: an alias is written "npm:real@^1"."""
     if wanted.startswith("npm:") and "@" in wanted[5:]:
         return wanted[4:].rpartition("@")[0]
     return name
 
 
-def _split(specification: str) -> tuple[str, str]:
+def split(specification: str) -> tuple[str, str]:
+    """The name and the range that somebody asks for."""
     name, _at, wanted = specification[1:].partition("@")
     return specification[0] + name, wanted
 
@@ -92,19 +93,19 @@ def _split(specification: str) -> tuple[str, str]:
 
 
 def _read_1(source: Source, text: str, chosen: t.Collection[str]) -> dict[str, str]:
-    entries = _entries_1(source.file, text)
+    entries = entries_1(source.file, text)
     specifications: dict[str, str] = {}
     for entry in entries:
-        name, wanted = _split(entry["specifications"][0])
-        real, version = _real(name, wanted), entry.get("version", "")
+        name, wanted = split(entry["specifications"][0])
+        package, version = real(name, wanted), entry.get("version", "")
         if not version:
             raise SourceError(f"{source.file} has {name} without its version")
-        key = f"{real}@{version}"
+        key = f"{package}@{version}"
         is_here = wanted.startswith(("file:", "link:"))
         bare = wanted[len("npm:") :].rpartition("@")[2] if wanted.startswith("npm:") else wanted
         is_asked = npm.can_be_asked(bare) or is_here
-        problem = "" if is_asked else f"{real} comes from an address, so its version is not known to any registry"
-        source.add(Node(key, real, version if is_asked else "", own=is_here, problem=problem))
+        problem = "" if is_asked else f"{package} comes from an address, so its version is not known to any registry"
+        source.add(Node(key, package, version if is_asked else "", own=is_here, problem=problem))
         specifications.update(dict.fromkeys(entry["specifications"], key))
         entry["key"] = key
     for entry in entries:
@@ -113,7 +114,11 @@ def _read_1(source: Source, text: str, chosen: t.Collection[str]) -> dict[str, s
     return specifications
 
 
-def _entries_1(file: str, text: str) -> list[Entry]:
+def entries_1(file: str, text: str) -> list[Entry]:
+    """The entries in their order, as they are written.
+
+    :raises SourceError: when a line is none of Yarn 1.
+    """
     entries: list[Entry] = []
     is_in_group = False
     for number, line in enumerate(text.splitlines(), 1):

@@ -10,15 +10,17 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 import typing as t
 
 from .._core.masking import mask_secrets
 from .changes import update_class
 from .looks import Listing
-from .running import Ran
+from .running import Ran, find_program, run
 
 _MOST_LINES = 30
 _MOST_TOLD = 4000
+_VERSION = re.compile(r"\d+(?:\.\d+)+")
 
 
 class StepError(Exception):
@@ -87,18 +89,43 @@ class Tools:
     """The programs that resolve and install.
 
     :param listings: what indexes tell of packages, by name; for Python.
-    :param may_be_taken: whether a version of a Python package is old enough to come along.
+    :param may_be_taken: whether what came out at a moment is old enough to come along.
+    :param before: the moment before which what comes along came out; empty where a fix does not wait.
+    :param cooldown: the same in seconds.
     """
 
     python: str
     npm: str
+    pnpm: str
+    yarn: str
     uv: str
+    poetry: str
     timeout: float
     answer_timeout: float
     run_scripts: bool
     listings: t.Callable[[t.Sequence[str]], dict[str, Listing]]
     may_be_taken: t.Callable[[str], bool]
     before: str = ""
+    cooldown: int = 0
+
+
+def must_be_usable(
+    program: str, name: str, file: str, timeout: float, floor: tuple[int, ...], below: tuple[int, ...] = ()
+) -> None:
+    """:raises StepError: when the tool that writes a lock is not there, or not of a version that writes it as it is."""
+    wanted = ".".join(str(number) for number in floor) + (f", below {below[0]}" if below else " or newer")
+    if not find_program(program):
+        told = f"{file} is written by {name}, and {program} is not installed here, or not in PATH"
+        raise StepError("resolve", f"{told}: install {name} {wanted}")
+    # Away from the project: its settings may name another program that it would start instead.
+    ran = run([program, "--version"], "/", timeout, dict(os.environ))
+    match = _VERSION.search(ran.output)
+    if ran.problem or ran.status != 0 or not match:
+        raise StepError("resolve", f"{program} does not tell its version: {ran.problem or ran.told()}")
+    numbers = tuple(int(number) for number in match.group().split("."))
+    if numbers < floor or (below and numbers >= below):
+        told = f"{file} is written by {name} {wanted}, and {program} is {match.group()}"
+        raise StepError("resolve", f"{told}: install {name} {wanted}")
 
 
 def end_of(*texts: str) -> str:

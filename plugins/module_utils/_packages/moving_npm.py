@@ -15,18 +15,13 @@ from __future__ import annotations
 import copy
 import json
 import os
-import re
 import typing as t
 
-from . import semver
-from .changes import NPM
 from .locks_node import ASKED_BY_ROOT, Table, asked_for, read_json, read_npm_lock
 from .model import Node, Source, SourceError
 from .moving import Move, StepError, Tools, must_end_well, read_bytes, replace_bytes
+from .moving_node import MANIFEST, came_along, edited, specs
 from .running import run
-
-_MANIFEST = "package.json"
-_PREFIX = re.compile(r"(?P<prefix>\^|~|>=|)\s*v?\d+(?:\.\d+){0,2}(?:-[0-9A-Za-z.-]+)?")
 
 
 def ranges_of(source: Source, node: Node) -> list[tuple[str, str]]:
@@ -54,7 +49,7 @@ def _entries(source: Source) -> dict[str, Table]:
 
 def can_be_moved(source: Source) -> str:
     """Why this lock cannot be written; empty when it can."""
-    if not os.path.isfile(os.path.join(source.project, _MANIFEST)):
+    if not os.path.isfile(os.path.join(source.project, MANIFEST)):
         return "there is no package.json beside it"
     if not _entries(source):
         return (
@@ -69,9 +64,7 @@ def move_npm(source: Source, moves: t.Sequence[Move], tools: Tools, scratch: str
 
     :raises StepError: when npm cannot, or would move what nothing of this needs.
     """
-    before = {node.key: (node.name, node.version) for node in source.nodes.values()}
-    old_source = source
-    path = os.path.join(source.project, _MANIFEST)
+    path = os.path.join(source.project, MANIFEST)
     original = read_bytes(path)
     manifest = json.loads(original)
     direct = {source.nodes[key].name: key for key in source.direct if key in source.nodes}
@@ -81,22 +74,15 @@ def move_npm(source: Source, moves: t.Sequence[Move], tools: Tools, scratch: str
     os.makedirs(scratch, mode=0o700)
     replace_bytes(path, json.dumps(wanted_now, indent=2).encode())
     _npm(source, tools, scratch)
-    replace_bytes(path, _edited(original, manifest, wanted_then))
+    replace_bytes(path, edited(original, manifest, wanted_then))
     _npm(source, tools, scratch)
     try:
         again = read_npm_lock(source.project, source.file, read_json(path))
     except SourceError as exc:
         raise StepError("resolve", f"npm wrote a lock that cannot be read: {exc}") from exc
-    after = {node.key: (node.name, node.version) for node in again.nodes.values()}
     for move in moves:
-        left = [key for key, pair in after.items() if pair == (move.package, move.old)]
-        if left or (move.package, move.new) not in after.values():
-            told = sorted({version for name, version in after.values() if name == move.package})
-            raise StepError(
-                "resolve", f"npm locks {move.package} {', '.join(told) or 'not at all'} instead of {move.new}"
-            )
-        move.files = [source.file] + ([_MANIFEST] if wanted_then != manifest else [])
-    return _also(old_source, again, before, after, moves)
+        move.files = [source.file] + ([MANIFEST] if wanted_then != manifest else [])
+    return came_along("npm", source, again, moves)
 
 
 def _want(source: Source, move: Move, direct: t.Mapping[str, str], now: Table, then: Table) -> None:
@@ -108,7 +94,7 @@ def _want(source: Source, move: Move, direct: t.Mapping[str, str], now: Table, t
             table = now.get(section)
             for name, wanted in list(table.items()) if isinstance(table, dict) else ():
                 if f"node_modules/{name}" == key:
-                    now[section][name], then[section][name] = _specs(name, str(wanted), move)
+                    now[section][name], then[section][name] = specs(name, str(wanted), move)
     for place in places:
         if place == key:
             continue
@@ -119,44 +105,6 @@ def _want(source: Source, move: Move, direct: t.Mapping[str, str], now: Table, t
                 if not isinstance(override, dict):
                     raise StepError("resolve", f"package.json overrides {node.name} already: change that by hand")
                 override[name] = move.new
-
-
-def _specs(name: str, wanted: str, move: Move) -> tuple[str, str]:
-    """What to ask for in this moment, and afterwards; a range that fits stays as it is."""
-    alias = f"npm:{move.package}@" if wanted.startswith("npm:") else ""
-    bare = wanted[len(alias) :] if alias and wanted.startswith(alias) else wanted
-    exact = f"{alias}{move.new}"
-    if not semver.is_range(bare) or semver.satisfies(move.new, bare):
-        return exact, wanted
-    match = _PREFIX.fullmatch(bare.strip())
-    if not match:
-        raise StepError(
-            "resolve", f"package.json asks for {name} {wanted!r}, which {move.new} does not fit: change it by hand"
-        )
-    return exact, f"{alias}{match.group('prefix')}{move.new}"
-
-
-def _edited(original: bytes, before: Table, after: Table) -> bytes:
-    """The manifest with other ranges, all else byte for byte."""
-    text = original.decode("utf-8")
-    for section in ASKED_BY_ROOT:
-        for name, wanted in (after.get(section) or {}).items():
-            old = before[section][name]
-            if old == wanted:
-                continue
-            pattern = re.compile(rf"({re.escape(json.dumps(name))}\s*:\s*){re.escape(json.dumps(old))}")
-            expected = json.loads(text)
-            expected[section][name] = wanted
-            for match in pattern.finditer(text):
-                candidate = f"{text[: match.start()]}{match.group(1)}{json.dumps(wanted)}{text[match.end() :]}"
-                if json.loads(candidate) == expected:
-                    text = candidate
-                    break
-            else:
-                raise StepError(
-                    "resolve", f"the range of {name} was not found in package.json as it is read: change it by hand"
-                )
-    return text.encode("utf-8")
 
 
 def _npm(source: Source, tools: Tools, scratch: str) -> None:
@@ -176,42 +124,3 @@ def _npm(source: Source, tools: Tools, scratch: str) -> None:
     command += [f"--before={tools.before}"] if tools.before else []
     ran = run(command, source.project, tools.timeout, {**os.environ, "NO_COLOR": "1"})
     must_end_well(ran, "resolve", "npm cannot write the lock")
-
-
-def _also(
-    old: Source,
-    new: Source,
-    before: t.Mapping[str, tuple[str, str]],
-    after: t.Mapping[str, tuple[str, str]],
-    moves: t.Sequence[Move],
-) -> list[Move]:
-    """What came, went or moved beside; all of it must be below what was moved.
-
-    :raises StepError: when npm moved something else.
-    """
-    planned = {(move.package, move.old) for move in moves} | {(move.package, move.new) for move in moves}
-    gone, come = set(before.values()) - set(after.values()), set(after.values()) - set(before.values())
-    below = _below(old, planned) | _below(new, planned)
-    strangers = sorted((gone | come) - planned - below)
-    if strangers:
-        name, version = strangers[0]
-        raise StepError("resolve", f"npm would move {name} {version} too, which nothing of this update needs")
-    found: dict[str, Move] = {}
-    for name, version in sorted(gone - planned):
-        found[name] = Move(NPM, name, version, "", "needed", files=[new.file])
-    for name, version in sorted(come - planned):
-        before_it = found[name].old if name in found and not found[name].new else ""
-        key = name if before_it or name not in found else f"{name} {version}"
-        found[key] = Move(NPM, name, before_it, version, "needed", files=[new.file])
-    return list(found.values())
-
-
-def _below(source: Source, pairs: t.Collection[tuple[str, str]]) -> set[tuple[str, str]]:
-    waiting = [node for node in source.nodes.values() if (node.name, node.version) in pairs]
-    seen = {node.key for node in waiting}
-    while waiting:
-        for key in waiting.pop().wants:
-            if key in source.nodes and key not in seen:
-                seen.add(key)
-                waiting.append(source.nodes[key])
-    return {(source.nodes[key].name, source.nodes[key].version) for key in seen}

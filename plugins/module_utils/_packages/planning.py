@@ -13,7 +13,7 @@ import os
 import typing as t
 
 from .._core.result import Finding
-from . import lanes, moving_npm, moving_python
+from . import lanes, moving_python
 from .changes import NPM, PYPI
 from .judging import Vulnerability
 from .locks_node import HIDDEN
@@ -27,8 +27,8 @@ from .updating import needs_met
 
 #: Ecosystem, name and version.
 Key = t.Tuple[str, str, str]
-
-_WRITTEN = ("package-lock.json", "npm-shrinkwrap.json", "uv.lock")
+#: Tells who asks for a package of a lock, each with its range.
+Asked = t.Callable[[Source, Node], t.List[t.Tuple[str, str]]]
 
 
 @dataclasses.dataclass
@@ -72,14 +72,16 @@ def plan(
     rules: Rules,
     languages: t.Mapping[str, str],
     listings: t.Callable[[t.Sequence[str]], dict[str, Listing]],
+    ranges: Asked,
 ) -> Plan:
     """:param languages: versions of Python and Node that the project is installed with, by ecosystem.
 
     :param listings: asks the index of Python packages.
+    :param ranges: who in a lock of Node asks for a package.
     :raises StepError: when the versions of a package could not be looked up.
     """
     known = _open(project, vulnerabilities)
-    there = _gather(project, seen, known, rules)
+    there = _gather(project, seen, known, rules, ranges)
     names = sorted({name for ecosystem, name, _version in there if ecosystem == PYPI})
     python = listings(names) if names else {}
     found = Plan()
@@ -112,7 +114,9 @@ def _open(project: Project, vulnerabilities: t.Sequence[Vulnerability]) -> dict[
     return found
 
 
-def _gather(project: Project, seen: Seen, known: t.Mapping[Key, t.Any], rules: Rules) -> dict[Key, _There]:
+def _gather(
+    project: Project, seen: Seen, known: t.Mapping[Key, t.Any], rules: Rules, ranges: Asked
+) -> dict[Key, _There]:
     there: dict[Key, _There] = {}
     for source in sources_to_write(project):
         for node in askable(source):
@@ -123,7 +127,7 @@ def _gather(project: Project, seen: Seen, known: t.Mapping[Key, t.Any], rules: R
             one = there.setdefault(key, _There())
             one.is_direct = one.is_direct or is_direct
             one.is_movable = True
-            one.ranges += _ranges(source, node)
+            one.ranges += ranges(source, node) if source.ecosystem == NPM else _ranges(source, node)
             if source.ecosystem == NPM:
                 one.listing = seen.listings.get(group_of(source), {}).get(node.name)
     for key in known:
@@ -134,8 +138,6 @@ def _gather(project: Project, seen: Seen, known: t.Mapping[Key, t.Any], rules: R
 
 def _ranges(source: Source, node: Node) -> list[tuple[str, str]]:
     """Who asks for it with which range, as far as this module does not write that itself."""
-    if source.ecosystem == NPM:
-        return moving_npm.ranges_of(source, node) if source.file in _WRITTEN else []
     if source.kind == "lock":
         wanted = source.direct.get(node.key, "")
         return [("pyproject.toml", wanted)] if wanted else []

@@ -6,8 +6,8 @@
 Note that this module util is PRIVATE to the collection. It can have breaking changes at any time.
 
 Each project is installed from its locks into an environment of its own, made for this and removed with it: by hashes
-where there are any (`pip install --require-hashes`, `npm ci`, `uv sync --frozen`). What is installed is read back from
-the metadata that the tools leave there.
+where there are any (`pip install --require-hashes`, `npm ci`, `uv sync --frozen`, and what the other tools have of that
+kind). What is installed is read back from the metadata that the tools leave there.
 """
 
 from __future__ import annotations
@@ -21,13 +21,14 @@ import time
 import typing as t
 
 from .._core.masking import mask_secrets
-from . import judging
+from . import judging, moving_poetry
 from .changes import NPM
 from .discover import Places, read_project
 from .environments import read_environment
 from .locks_node import HIDDEN
 from .model import Project, Source, SourceError
 from .moving import StepError, Tools, end_of, must_end_well
+from .proving_node import install_node, others_installed
 from .running import run
 
 _MOST_TOLD = 3
@@ -66,7 +67,7 @@ def install(place: str, project: Project, tools: Tools, scratch: str) -> str:
     environment = _install_python(python, tools, scratch) if python else ""
     for source in project.sources:
         if source.ecosystem == NPM and source.kind == "lock":
-            _install_npm(source, tools, scratch)
+            install_node(source, tools, scratch, _plain(scratch))
     _compare(place, project, environment)
     return environment
 
@@ -79,7 +80,7 @@ def _install_python(sources: t.Sequence[Source], tools: Tools, scratch: str) -> 
     inner = os.path.join(place, "bin", "python")
     for source in sources:
         if source.kind == "lock":
-            _sync_uv(source, tools, place, scratch)
+            _sync(source, tools, place, scratch)
             continue
         command = [tools.python, "-m", "pip", "--python", inner, "--disable-pip-version-check", "--no-input", "install"]
         command += ["--quiet", "--retries", "1", "--timeout", str(max(1, round(tools.answer_timeout)))]
@@ -92,7 +93,15 @@ def _install_python(sources: t.Sequence[Source], tools: Tools, scratch: str) -> 
     return place
 
 
-def _sync_uv(source: Source, tools: Tools, place: str, scratch: str) -> None:
+def _sync(source: Source, tools: Tools, place: str, scratch: str) -> None:
+    if source.file == "poetry.lock":
+        # It takes the environment that is active, and the lock as it is; what is there besides stays.
+        command = [tools.poetry, "install", "--no-root", "--all-groups", "--no-interaction", "--no-ansi"]
+        path = os.pathsep.join([os.path.join(place, "bin"), os.environ.get("PATH", os.defpath)])
+        environment = {**_plain(scratch), **moving_poetry.settings(tools, scratch), "VIRTUAL_ENV": place, "PATH": path}
+        ran = run(command, source.project, tools.timeout, environment)
+        must_end_well(ran, "install", "poetry cannot install poetry.lock")
+        return
     if source.file != "uv.lock":
         raise StepError("install", f"{source.file} cannot be installed by this module")
     command = [tools.uv, "sync", "--frozen", "--inexact", "--all-groups", "--no-progress", "--color", "never"]
@@ -103,15 +112,6 @@ def _sync_uv(source: Source, tools: Tools, place: str, scratch: str) -> None:
             command += ["--no-build-package", name]
     environment = {**_plain(scratch), "UV_PROJECT_ENVIRONMENT": place, "UV_NO_PYTHON_DOWNLOADS": "1"}
     must_end_well(run(command, source.project, tools.timeout, environment), "install", "uv cannot install uv.lock")
-
-
-def _install_npm(source: Source, tools: Tools, scratch: str) -> None:
-    patience = str(max(1, round(tools.answer_timeout * 1000)))
-    command = [tools.npm, "ci", "--no-audit", "--no-fund", "--global=false", "--loglevel=error", "--no-update-notifier"]
-    command += ["--include=dev", "--cache", os.path.join(scratch, "npm-cache"), "--fetch-retries=1"]
-    command += [f"--fetch-timeout={patience}", f"--ignore-scripts={'false' if tools.run_scripts else 'true'}"]
-    ran = run(command, source.project, tools.timeout, {**_plain(scratch), "NO_COLOR": "1"})
-    must_end_well(ran, "install", f"npm ci cannot install {source.file}")
 
 
 def _plain(scratch: str) -> dict[str, str]:
@@ -131,8 +131,12 @@ def _compare(place: str, project: Project, environment: str) -> None:
     except SourceError as exc:
         raise StepError("install", f"what was installed cannot be read: {exc}") from exc
     installed += [source for source in here.sources if source.file == HIDDEN]
-    for source in installed:
-        others = judging.drifted(project, source)
+    found = [judging.drifted(project, source) for source in installed]
+    try:
+        found += [others_installed(place, source) for source in project.sources if source.kind == "lock"]
+    except SourceError as exc:
+        raise StepError("install", f"what was installed cannot be read: {exc}") from exc
+    for others in found:
         if others:
             told = ", ".join(others[:_MOST_TOLD])
             raise StepError("install", f"what was installed is not what was locked: {told}")

@@ -34,6 +34,7 @@ from .looks import Listing
 from .model import Project, Source, SourceError
 from .moving import StepError, Tools
 from .policy import Rules
+from .proving_node import place_of
 from .repository import GitError
 from .running import run, shortened
 from .seen import Memory
@@ -42,6 +43,7 @@ from .update_arguments import UpdateSettings
 from .updating import indexes_of, node_version
 from .web import Http, NoAnswer
 from .work import Work
+from .writing import Ranges
 
 Answer = t.Dict[str, t.Any]
 _PATIENCE = 60
@@ -163,7 +165,8 @@ class _Run:
             tools = self._tools(one, project)
             languages = {PYPI: self._language(one, project), NPM: self._node(project)}
             rules = self._rules(one)
-            one.plan = planning.plan(project, seen, before, rules, languages, tools.listings)
+            ranges = Ranges(tools, one.scratch)
+            one.plan = planning.plan(project, seen, before, rules, languages, tools.listings, ranges.of)
             one.findings += one.plan.left
             if not one.plan.moves:
                 one.end("up-to-date")
@@ -276,12 +279,16 @@ class _Run:
         return Tools(
             python=one.wanted.python,
             npm=looking.npm,
+            pnpm=self._settings.pnpm,
+            yarn=self._settings.yarn,
             uv=self._settings.uv,
+            poetry=self._settings.poetry,
             timeout=looking.timeout,
             answer_timeout=looking.answer_timeout,
             run_scripts=self._settings.install_scripts,
             listings=functools.partial(self._listings, one.wanted.python, sources),
             may_be_taken=lambda published: lanes.held_until(published, self._now, looking.cooldown) is None,
+            cooldown=looking.cooldown,
         )
 
     def _listings(self, python: str, sources: t.Sequence[Source], names: t.Sequence[str]) -> dict[str, Listing]:
@@ -348,7 +355,7 @@ class _Run:
         asked |= {urllib.parse.urlsplit(url).netloc for source in (one.project.sources if one.project else ())
                   for url in source.indexes}  # fmt: skip
         for move in one.plan.moves:
-            brought = os.path.join(one.place, "node_modules", move.package) if move.ecosystem == NPM else ""
+            brought = place_of(one.place, move.package, move.new) if move.ecosystem == NPM else ""
             text = notes.local_changelog(brought) if brought else ""
             if text:
                 move.notes = notes.scan(text, move.ecosystem, move.old, move.new)

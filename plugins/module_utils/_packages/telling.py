@@ -52,8 +52,10 @@ def programs_of(one: Work, tools: Tools) -> dict[str, str]:
         asked.update(pip=[tools.python, "-m", "pip", "--version"])  # which tells its Python, too
     if NPM in ecosystems:
         asked.update(npm=[tools.npm, "--version"], node=["node", "--version"])
-    if any("uv.lock" in move.files for move in one.moves):
-        asked["uv"] = [tools.uv, "--version"]
+    files = {file for move in one.moves for file in move.files}
+    writers = {"pnpm-lock.yaml": ("pnpm", tools.pnpm), "yarn.lock": ("yarn", tools.yarn),
+               "uv.lock": ("uv", tools.uv), "poetry.lock": ("poetry", tools.poetry)}  # fmt: skip
+    asked.update({name: [program, "--version"] for file, (name, program) in writers.items() if file in files})
     with concurrent.futures.ThreadPoolExecutor(len(asked)) as pool:
         answers = list(pool.map(lambda command: run(command, "/", tools.timeout, dict(os.environ)), asked.values()))
     told = {

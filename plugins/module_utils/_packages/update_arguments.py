@@ -47,7 +47,7 @@ UPDATE_ARGUMENTS: dict[str, t.Any] = {
     "test_timeout": {"type": "str", "default": "1h"},
     "install_scripts": {"type": "bool", "default": False},
     "changelogs": {"type": "bool", "default": True},
-    "uv": {"type": "str", "default": "uv"},
+    **{name: {"type": "str", "default": name} for name in ("pnpm", "yarn", "uv", "poetry")},
     "evidence_dir": {"type": "path", "default": ""},
 }
 
@@ -80,7 +80,10 @@ class UpdateSettings:
     test_timeout: int
     install_scripts: bool
     changelogs: bool
+    pnpm: str
+    yarn: str
     uv: str
+    poetry: str
     evidence_dir: str
     state_dir: str
 
@@ -116,7 +119,10 @@ def update_settings_from(params: t.Mapping[str, t.Any]) -> UpdateSettings:
         test_timeout=test_timeout,
         install_scripts=params["install_scripts"],
         changelogs=params["changelogs"],
+        pnpm=params["pnpm"],
+        yarn=params["yarn"],
         uv=params["uv"],
+        poetry=params["poetry"],
         evidence_dir=params["evidence_dir"] or os.path.join(state, "evidence", "dependencies"),
         state_dir=state,
     )

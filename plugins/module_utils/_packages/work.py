@@ -19,11 +19,11 @@ import typing as t
 
 from .._core.masking import mask_secrets
 from .._core.result import Finding
-from . import moving_npm, moving_python, moving_uv, proving
+from . import proving, writing
 from .changes import NPM
 from .forge import request_merge
 from .judging import Vulnerability
-from .model import Project, Source
+from .model import Project
 from .moving import Move, StepError, Tools
 from .planning import Plan, sources_to_write
 from .repository import TRAILER, Author, GitError, Repository, changed_files, commit_files
@@ -31,7 +31,6 @@ from .update_arguments import Wanted
 from .web import Http, NoAnswer
 
 _GIT_SECONDS = 300
-_FOREIGN = {"poetry.lock": "poetry", "pnpm-lock.yaml": "pnpm", "yarn.lock": "yarn"}
 _MOST_SUBJECT = 72
 
 #: How an update of a project may end.
@@ -191,27 +190,10 @@ def resolve(work: Work, tools: Tools) -> None:
         if source.stale:
             lacking = ", ".join(source.stale[:3])
             raise StepError("resolve", f"{source.file} lacks what the project asks for ({lacking}): resolve it first")
-        for move in _write(source, moves, tools, os.path.join(work.scratch, f"resolve-{number}")):
+        for move in writing.write(source, moves, tools, os.path.join(work.scratch, f"resolve-{number}")):
             known = along.setdefault((move.ecosystem, move.package, move.old), move)
             known.files += [file for file in move.files if file not in known.files]
     work.along = list(along.values())
-
-
-def _write(source: Source, moves: list[Move], tools: Tools, scratch: str) -> list[Move]:
-    if source.kind == "requirements":
-        return moving_python.move_requirements(source, moves, tools, scratch)
-    if source.file in _FOREIGN:
-        tool = _FOREIGN[source.file]
-        wanted = ", ".join(move.line() for move in moves[:3])
-        raise StepError(
-            "resolve", f"{source.file} is written by {tool}, which this module does not run: have {tool} do {wanted}"
-        )
-    if source.ecosystem == NPM:
-        why_not = moving_npm.can_be_moved(source)
-        if why_not:
-            raise StepError("resolve", f"{source.file} cannot be updated: {why_not}")
-        return moving_npm.move_npm(source, moves, tools, scratch)
-    return moving_uv.move_uv(source, moves, tools, scratch)
 
 
 def judge_fixed(work: Work, before: t.Sequence[Vulnerability], after: t.Sequence[Vulnerability]) -> None:

@@ -233,3 +233,16 @@ def test_without_a_reader_of_toml_nothing_is_clean(tmp_path: pathlib.Path, monke
     problems = read(tmp_path, **{"pyproject.toml": PYPROJECT, "uv.lock": UV}).all_problems()
     assert problems
     assert all("neither tomllib (3.11 and newer) nor tomli" in problem for problem in problems)
+
+
+def test_an_index_of_ones_own_takes_the_place_of_the_public_one_where_poetry_has_all_from_it(
+    tmp_path: pathlib.Path,
+) -> None:
+    """Names of one's own are nothing for a public index, and versions that only that has are nothing for poetry."""
+    origin = '[package.source]\ntype = "legacy"\nurl = "https://index.example.org/simple"\nreference = "own"\n'
+    first = f'[[package]]\nname = "jinja2"\nversion = "3.1.0"\n{origin}'
+    second = '[[package]]\nname = "flask"\nversion = "3.0.0"\n'
+    end = '[metadata]\nlock-version = "2.1"\ncontent-hash = "x"\n'
+    alone, both = (only(read(tmp_path, **{"poetry.lock": text + end})) for text in (first, first + second))
+    assert alone.indexes == ("https://index.example.org/simple",)
+    assert both.indexes == ("", "https://index.example.org/simple")

@@ -10,7 +10,7 @@ import typing as t
 
 import pytest
 
-from ansible_collections.steward.maintenance.plugins.module_utils._packages import moving_npm, notes, sbom
+from ansible_collections.steward.maintenance.plugins.module_utils._packages import moving_node, notes, sbom
 from ansible_collections.steward.maintenance.plugins.module_utils._packages.model import Node, Project, Source
 from ansible_collections.steward.maintenance.plugins.module_utils._packages.moving import Move, StepError
 from ansible_collections.steward.maintenance.plugins.module_utils._packages.rewriting import Pin, rewrite
@@ -89,21 +89,21 @@ MANIFEST = """{
 def test_a_range_changes_only_where_the_version_does_not_fit(
     name: str, wanted: str, new: str, expected: tuple[str, str]
 ) -> None:
-    assert moving_npm._specs(name, wanted, Move("npm", "express", "4.0.0", new, "fix")) == expected
+    assert moving_node.specs(name, wanted, Move("npm", "express", "4.0.0", new, "fix")) == expected
 
 
 def test_a_range_that_nobody_can_carry_on_is_refused() -> None:
     with pytest.raises(StepError, match="change it by hand"):
-        moving_npm._specs("express", ">=4 <5", Move("npm", "express", "4.0.0", "5.0.0", "fix"))
+        moving_node.specs("express", ">=4 <5", Move("npm", "express", "4.0.0", "5.0.0", "fix"))
 
 
 def test_the_manifest_stays_byte_for_byte_but_for_its_range() -> None:
     before = json.loads(MANIFEST)
     after = json.loads(MANIFEST)
-    assert moving_npm._edited(MANIFEST.encode(), before, after) == MANIFEST.encode()
+    assert moving_node.edited(MANIFEST.encode(), before, after) == MANIFEST.encode()
     after["dependencies"]["express"], after["devDependencies"]["mocha"] = "^5.0.0", "~1.1.0"
     expected = MANIFEST.replace('{"express": "^4.0.0"', '{"express": "^5.0.0"', 1).replace("~1.0.0", "~1.1.0")
-    assert moving_npm._edited(MANIFEST.encode(), before, after).decode() == expected
+    assert moving_node.edited(MANIFEST.encode(), before, after).decode() == expected
 
 
 MARKDOWN = """# Changelog
