@@ -198,8 +198,8 @@ attributes:
   check_mode:
     support: full
     details:
-      - The new versions are resolved in a temporary clone, so that they are told exactly. Nothing is installed,
-        tested or committed.
+      - The new versions are resolved in a temporary clone, so that they are told exactly. Nothing is tested or
+        committed, nor installed but by Yarn, which cannot lock otherwise, in the clone and without scripts.
   diff_mode:
     support: full
     details:
