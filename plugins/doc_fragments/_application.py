@@ -24,12 +24,15 @@ options:
     type: path
     default: ''
   compose_services:
-    description: Services of the project in O(compose_directory), such as V(api) and V(worker). Empty means all of them.
+    description:
+      - Services of the project in O(compose_directory), such as V(api) and V(worker). One that is misspelt is refused
+        before anything is stopped.
+      - Empty means all of them. Then one that runs counts as started, for some may be there to run once and end.
     type: list
     elements: str
     default: []
   compose_command:
-    description: The compose program, as words.
+    description: The compose program, as words, of either generation, such as V([docker-compose]).
     type: list
     elements: str
     default: [docker, compose]

@@ -249,8 +249,8 @@ reason:
 findings:
   description:
     - What somebody should know, each with C(id), C(severity), C(subject), C(message), C(value), C(threshold) and
-      C(action). Beside those of M(steward.maintenance.certificate_info) there are C(clock-wrong), C(deploy-failed) and
-      C(versions-left).
+      C(action). Beside those of M(steward.maintenance.certificate_info) there are C(clock-wrong), C(deploy-failed),
+      C(deploy-waits) and C(versions-left).
   returned: always
   type: list
   elements: dict

@@ -14,6 +14,7 @@ import typing as t
 import pytest
 from support.certificates import CLIENT, Authority, Issued, ec_key, pem_of_key, rsa_key
 from support.deployments import NAME, Clients, Site
+from support.postgres import free_port
 
 from ansible_collections.steward.maintenance.plugins.module_utils._certificates.service import Service
 from ansible_collections.steward.maintenance.plugins.module_utils._certificates.store import Store
@@ -137,6 +138,26 @@ def test_a_step_that_fails_brings_the_old_pair_back_and_the_next_run_needs_no_ne
     assert (clients.failures, set(clients.seen)) == ([], {site.first.fingerprint})
     result, outcome = site.deploy()
     assert (result.verdict, outcome.changed, site.served()) == ("ok", True, {new.fingerprint})
+
+
+def test_a_first_pair_that_is_to_blame_is_not_left_in_its_place(tmp_path: pathlib.Path) -> None:
+    site = Site(tmp_path)
+    site.service.port = free_port()  # where nobody serves anything yet
+    site.stage(site.authority.issue(NAME, left=89))
+    link = str(site.current / "fullchain.pem")
+    # Whoever cannot be asked does not say either that there is another reason.
+    for testing in (["sh", "-c", 'test ! -e "$1"', "sh", link], ["/no/such/program"]):
+        result, outcome = site.deploy(testing=testing, reloading=["true"])
+        assert (result.verdict, outcome.changed, site.current.is_symlink()) == ("failed", False, False)
+        assert [finding.id for finding in result.findings] == ["deploy-failed"]
+        assert list((site.store / "versions").iterdir()) == []
+    # One that waits for something else goes, too, when another one is wanted instead.
+    waits = {"testing": ["false"], "reloading": ["true"]}
+    assert site.deploy(**waits)[0].findings[0].id == "deploy-waits"
+    site.stage(site.authority.issue(NAME, left=88))
+    result, outcome = site.deploy(**waits)
+    assert (result.findings[0].id, outcome.changed) == ("deploy-waits", True)
+    assert len(list((site.store / "versions").iterdir())) == 1
 
 
 def test_when_one_of_two_listeners_is_not_reloaded_both_go_back(site: Site) -> None:

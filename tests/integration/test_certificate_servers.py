@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import pathlib
+import shlex
 import subprocess
 import typing as t
 
@@ -14,7 +15,7 @@ from support.certificates import ocsp_answer, rsa_key
 from support.deployments import NAME, Clients, Site
 from support.modules import run_module
 from support.nginx_service import NginxService
-from support.postgres import wait_for
+from support.postgres import free_port, wait_for
 from support.web_services import ApacheService, HaproxyService
 
 from ansible_collections.steward.maintenance.plugins.module_utils._certificates.arguments import endpoints_from
@@ -22,6 +23,7 @@ from ansible_collections.steward.maintenance.plugins.module_utils._certificates.
 from ansible_collections.steward.maintenance.plugins.module_utils._certificates.handshake import (
     Clients as HandshakeClients,
 )
+from ansible_collections.steward.maintenance.plugins.module_utils._certificates.handshake import Endpoint
 from ansible_collections.steward.maintenance.plugins.module_utils._certificates.trust import Trust
 
 pytestmark = pytest.mark.nginx
@@ -118,6 +120,42 @@ def test_of_twins_behind_one_name_each_is_proved_by_itself(site: Site) -> None:
     verdict, reason, _lost = deploy(rsa_key(), 89.5, reloading=["true"])
     assert (verdict, f"{NAME}:{service.port} (rsa) at 127.0.0.1 still serves" in reason) == ("failed", True), reason
     assert "all was undone" in reason
+
+
+def test_of_two_first_ones_that_one_configuration_names_each_comes_into_use(tmp_path: pathlib.Path) -> None:
+    site = Site(tmp_path, NginxService)
+    service, other, port = site.service, site.place / "other", free_port()
+    assert isinstance(service, NginxService)
+    files = f"ssl_certificate {other}/current/fullchain.pem; ssl_certificate_key {other}/current/privkey.pem;"
+    text = service.configuration.read_text().rstrip()
+    service.configuration.write_text(f"{text[:-1]} server {{ listen 127.0.0.1:{port} ssl; {files} return 204; }} }}")
+    told = {"testing": service.test_command, "reloading": ["sh", "-c", f"{shlex.join(service.program)} &"]}
+    first, second = (site.authority.issue(NAME, left=89) for _number in range(2))
+    pair = second.write(site.place / "second")
+    listener = (Endpoint(NAME, port, ("127.0.0.1",), NAME, names=(NAME,)),)
+    beside = {
+        "certificate": str(pair.certificate),
+        "key": str(pair.key),
+        "directory": str(other),
+        "listeners": listener,
+    }
+
+    # The first one alone is no configuration yet, with it or without. It is left where it is, again and again.
+    site.stage(first)
+    for changed in (True, False):
+        result, outcome = site.deploy(**told)
+        assert (result.verdict, outcome.changed, site.in_use()) == ("failed", changed, first.fullchain)
+        assert [finding.id for finding in result.findings] == ["deploy-waits"]
+        assert f"{other}/current/fullchain.pem" in result.reason
+        assert result.reason.endswith("it lies ready for the next run")
+    try:
+        result, outcome = site.deploy(**told, **beside)
+        assert (result.verdict, outcome.changed) == ("ok", True), result
+        assert site.served() == {first.fingerprint}
+        assert site.deploy(**told)[0].verdict == "ok"
+        assert not site.deploy(**told)[1].changed
+    finally:
+        subprocess.run([*service.program, "-s", "quit"], check=False)
 
 
 def test_a_stapled_answer_is_seen_and_one_that_is_promised_and_missing_too(site: Site) -> None:

@@ -39,7 +39,9 @@ _BACKUPS = r"test_(backup|offsite|files|physical|drill|restore|canary_(offsite|f
 #: wheel's PostgreSQL beside the host's. What they test does not depend on PostgreSQL's version or on ansible-core.
 _HOST_ONLY = tuple(
     f"mark.{name}"
-    for name in ("s3", "pgbackrest", "nginx", "haproxy", "packages", "pebble", "pgbouncer", "majors", "dnf")
+    for name in (
+        *("s3", "pgbackrest", "nginx", "haproxy", "packages", "pebble", "pgbouncer", "majors", "dnf", "compose"),
+    )
 )
 #: Images of a version between two others, on which less is run, and of the newest one: its pgBackRest is another one
 #: than this host's, too.
@@ -90,7 +92,13 @@ def layers() -> list[Layer]:
         Layer("images", "images", ("tests/bed/build", *_images(cores)), needs=boxes, timeout=30 * _MINUTE),
         Layer("lint", "lint", ("python", "-m", "tools.layers.lint"), needs=(system.GIT,)),
         Layer("unit", "unit", (*_PYTEST, "tests/unit"), needs=(system.GIT,)),
-        Layer("integration", "integration", (*_PYTEST, *_integration(backups=False)), needs=host, measures_time=True),
+        Layer(
+            "integration",
+            "integration",
+            (*_PYTEST, *_integration(backups=False)),
+            needs=(*host, system.COMPOSE, *boxes),
+            measures_time=True,
+        ),
         Layer("faults", "faults", (*_PYTEST, *_faults(backups=False)), needs=host, measures_time=True),
         Layer("integration-backup", "integration", (*_PYTEST, *_integration(backups=True)), needs=host),
         Layer("faults-backup", "faults", (*_PYTEST, *_faults(backups=True)), needs=host),

@@ -61,6 +61,8 @@ NSUPDATE = Need("bind9-dnsutils", "nsupdate")
 NAMED = Need("bind9", "named")
 NPM = Need("npm", "npm")
 PGBOUNCER = Need("pgbouncer", "pgbouncer")
+#: It speaks to Podman, which is there for the test bed: no daemon of Docker is needed.
+COMPOSE = Need("docker-compose", "docker-compose")
 #: What the unpacked PgBouncer is linked with.
 CARES = Need("libc-ares2", "/usr/lib/*/libcares.so.2")
 EVENT = Need("libevent-2.1-7", "/usr/lib/*/libevent-2.1.so.7")

@@ -23,7 +23,7 @@ import sys
 import threading
 
 STORE = "/etc/steward/certificates"
-NGINX, HAPROXY, POSTGRES = 4431, 4432, 5432
+NGINX, SHARED, HAPROXY, POSTGRES = 4431, 4433, 4432, 5432
 OVER = threading.Event()
 
 
@@ -65,7 +65,7 @@ def run(host: str, port: int, told: dict[str, object]) -> None:
 def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_given: OVER.set())
     before = in_use()
-    places = [("127.0.0.1", NGINX), ("::1", NGINX)]
+    places = [(host, port) for port in (NGINX, SHARED) for host in ("127.0.0.1", "::1")]
     # PostgreSQL of these hosts listens at one address.
     beside = [("127.0.0.1", POSTGRES)] if os.path.exists(f"{STORE}/database") else []
     places += beside or [("127.0.0.1", HAPROXY), ("::1", HAPROXY)]

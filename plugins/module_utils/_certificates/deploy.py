@@ -21,7 +21,7 @@ from .._core.result import Finding, Result, ok_or_findings
 from .handshake import Endpoint
 from .pair import Pair, look_before_deploying, read_pair, refusals
 from .proof import Listeners, name_of
-from .service import Service
+from .service import CommandRefused, Service
 from .store import Rights, Store
 from .trust import Trust
 from .x509 import Certificate, CertificateError, need_library
@@ -58,6 +58,10 @@ class Outcome:
     previous: str = ""
     removed: list[str] = dataclasses.field(default_factory=list)
     diff: dict[str, t.Any] = dataclasses.field(default_factory=dict)
+
+
+class _Waits(JournalError):
+    """A first pair stays, though nobody can test it yet: as a JournalError it is neither undone nor called done."""
 
 
 class _Refused(Exception):
@@ -178,8 +182,27 @@ class _Test(_Part):
         return self._over or self._on.is_served()
 
     def do(self) -> None:
-        self._on.service.test()
+        try:
+            self._on.service.test()
+        except CommandRefused as exc:
+            if self._on.previous or not self._fails_without():
+                raise
+            raise _Waits(
+                f"the service's configuration cannot be used yet, with this certificate or without: {exc}"
+            ) from exc
         self._over = True
+
+    def _fails_without(self) -> bool:
+        """Whether something else is missing: of two first pairs, neither would ever be there while each is undone."""
+        store = self._on.store
+        store.switch("")
+        try:
+            self._on.service.test()
+        except CommandRefused:
+            return True
+        finally:
+            store.switch(self._on.version)
+        return False
 
 
 class _Reload(_Part):
@@ -233,6 +256,10 @@ def deploy(settings: Settings, check_mode: bool, outcome: Outcome) -> Result:
     except _Refused as exc:
         what = "nothing was touched beside what a killed run had left" if outcome.changed else "nothing was touched"
         return _not_done(settings, exc.verdict, f"{exc}; {what}", findings)
+    except _Waits as exc:
+        action = "mend what is told, or bring what is missing there, and run again: it goes on from here"
+        findings.append(Finding("deploy-waits", "high", settings.directory, str(exc), action=action))
+        return _not_done(settings, "failed", f"{exc}; it lies ready for the next run", findings)
     except (CertificateError, JournalError) as exc:
         return _not_done(settings, "failed", str(exc), findings)
     except StepFailed as exc:
@@ -298,7 +325,11 @@ class _Run:
             return False
         deployment = self._with(references, self._pair)
         deployment.resumed, deployment.reloaded = resumed and not is_return, is_return
-        journal.run(deployment.steps(), references)
+        try:
+            journal.run(deployment.steps(), references)
+        except _Waits:
+            self._outcome.changed = self._outcome.changed or not resumed
+            raise
         return True
 
     def _references(self) -> dict[str, t.Any]:

@@ -17,6 +17,10 @@ from .._core.application import ApplicationError, run_command
 Argv = t.Tuple[str, ...]
 
 
+class CommandRefused(ApplicationError):
+    """A command ran and said no; whoever could not be asked says nothing of a configuration."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Service:
     """Commands as lists of words; no shell reads them."""
@@ -37,7 +41,7 @@ class Service:
         for argv in commands:
             status, said = run_command(argv, self.timeout)
             if status:
-                raise ApplicationError(f"{' '.join(argv)} ended with status {status}: {said or 'it said nothing'}")
+                raise CommandRefused(f"{' '.join(argv)} ended with status {status}: {said or 'it said nothing'}")
 
 
 #: One that could not start for want of its first certificate is started, all others are reloaded.

@@ -23,7 +23,7 @@ import typing as t
 
 from .durations import format_duration, parse_duration
 from .masking import mask_secrets
-from .suggest import InputError
+from .suggest import InputError, refuse_unknown
 
 #: The arguments of every module that stops and starts an application; documented by the fragment
 #: steward.maintenance._application.
@@ -83,35 +83,56 @@ def run_command(
     :raises ApplicationError: when it cannot be started, or has not ended in time; then it is killed.
     """
     with tempfile.TemporaryFile() as output:
-        try:
-            process = subprocess.Popen(
-                list(argv),
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                env={**_environment(), **(more or {})},
-                cwd=directory,
-                start_new_session=True,
-                preexec_fn=_as_the_starter,
-            )
-        except (OSError, subprocess.SubprocessError, ValueError) as exc:
-            raise ApplicationError(f"cannot run {argv[0]}: {getattr(exc, 'strerror', None) or exc}") from exc
-        try:
-            status = process.wait(timeout)
-        except subprocess.TimeoutExpired:
+        status = _run(argv, timeout, directory, more, output, output)
+        return status, _end_of(output)
+
+
+def run_listing(argv: Argv, timeout: float, directory: str = "/") -> tuple[int, list[str], str]:
+    """Exit status, all words that a command printed, and the end of what it said beside them, such as warnings.
+
+    :raises ApplicationError: as from run_command.
+    """
+    with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
+        status = _run(argv, timeout, directory, None, output, errors)
+        output.seek(0)
+        return status, output.read().decode("utf-8", "replace").split(), _end_of(errors)
+
+
+def _run(
+    argv: Argv, timeout: float, directory: str, more: t.Mapping[str, str] | None, output: t.Any, errors: t.Any
+) -> int:
+    try:
+        process = subprocess.Popen(
+            list(argv),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=errors,
+            env={**_environment(), **(more or {})},
+            cwd=directory,
+            start_new_session=True,
+            preexec_fn=_as_the_starter,
+        )
+    except (OSError, subprocess.SubprocessError, ValueError) as exc:
+        raise ApplicationError(f"cannot run {argv[0]}: {getattr(exc, 'strerror', None) or exc}") from exc
+    try:
+        return process.wait(timeout)
+    except subprocess.TimeoutExpired:
+        with contextlib.suppress(OSError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        raise ApplicationError(f"{argv[0]} has not ended after {format_duration(timeout)} and was killed") from None
+    finally:
+        if process.poll() is None:
+            # Nobody waits for it any more: neither it nor what it started may go on behind our back.
             with contextlib.suppress(OSError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-            raise ApplicationError(f"{argv[0]} has not ended after {format_duration(timeout)} and was killed") from None
-        finally:
-            if process.poll() is None:
-                # Nobody waits for it any more: neither it nor what it started may go on behind our back.
-                with contextlib.suppress(OSError):
-                    os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
-        output.seek(max(0, output.seek(0, os.SEEK_END) - _OUTPUT_TAIL))
-        lines = output.read().decode("utf-8", "replace").strip().splitlines()
-        return status, str(mask_secrets(" ".join(line.strip() for line in lines[-_LINES:])))
+
+
+def _end_of(said: t.Any) -> str:
+    said.seek(max(0, said.seek(0, os.SEEK_END) - _OUTPUT_TAIL))
+    lines = said.read().decode("utf-8", "replace").strip().splitlines()
+    return str(mask_secrets(" ".join(line.strip() for line in lines[-_LINES:])))
 
 
 def _as_the_starter() -> None:
@@ -173,14 +194,21 @@ class Compose:
         return f"compose services {' '.join(self.services) or '(all)'} in {self.directory}"
 
     def _running_services(self) -> list[str]:
-        argv = [*self.command, "ps", "--services", "--filter", "status=running", *self.services]
-        status, said = run_command(argv, _LOOK_PATIENCE, self.directory)
+        # The first generation lists all services that run, whatever is named here.
+        return self._listed("--services", "--filter", "status=running", *self.services)
+
+    def _listed(self, *words: str) -> list[str]:
+        """What compose lists; what it warns of, such as old words in the compose file, is none of it."""
+        status, names, said = run_listing([*self.command, "ps", *words], _LOOK_PATIENCE, self.directory)
         if status:
             raise ApplicationError(f"{' '.join(self.command)} ps ended with status {status}: {said}")
-        return said.split()
+        return names
 
     def running(self) -> bool:
-        return bool(self._wanted(self._running_services()))
+        found = self._wanted(self._running_services())
+        if not found:
+            self._refuse_unknown()
+        return bool(found)
 
     def ready(self) -> bool:
         found = self._wanted(self._running_services())
@@ -188,6 +216,16 @@ class Compose:
 
     def _wanted(self, running: t.Sequence[str]) -> list[str]:
         return [name for name in running if not self.services or name in self.services]
+
+    def _refuse_unknown(self) -> None:
+        """What is misspelt does not run either, and the first generation does not say so."""
+        if not self.services:
+            return
+        what = "compose_services: unknown service %s, or one that was never started"
+        try:
+            refuse_unknown(what, self.services, self._listed("--all", "--services"))
+        except InputError as exc:
+            raise ApplicationError(str(exc)) from None
 
     def stop(self, timeout: float) -> None:
         _must([*self.command, "stop", *self.services], timeout, self.directory)

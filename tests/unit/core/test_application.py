@@ -100,20 +100,22 @@ def test_compose_services_are_told_by_name(tmp_path: pathlib.Path) -> None:
     """A stand-in for the program, which is called as docker compose is and keeps a file for each running service."""
     program = tmp_path / "compose"
     program.write_text(
-        '#!/bin/sh\necho "$PWD $*" >>calls\nverb=$1; shift\n'
-        "case $verb in ps) ls running ;; stop) for s; do rm -f running/$s; done ;;"
-        " start) for s; do touch running/$s; done ;; esac\n"
+        '#!/bin/sh\necho "$PWD $*" >>calls\nverb=$1; shift\necho "WARN the attribute cache is old" >&2\n'
+        "case $verb in ps) test $1 = --all && echo api cache worker || ls running ;;"
+        " stop) for s; do rm -f running/$s; done ;; start) for s; do touch running/$s; done ;; esac\n"
     )
     program.chmod(0o755)
     (tmp_path / "running").mkdir()
-    for name in ("api", "worker", "cache"):
+    # More than the end of what a command says would hold, and listed whether they are asked for or not.
+    others = ["cache", "mail", "queue", "search", "static", "zone"]
+    for name in ("api", "worker", *others):
         (tmp_path / "running" / name).touch()
     part = Compose(str(tmp_path), ("api", "worker"), (str(program),))
     application = Application([part], 5, 5)
     assert application.is_running()
     application.stop()
     assert application.is_stopped()
-    assert [path.name for path in (tmp_path / "running").iterdir()] == ["cache"]
+    assert sorted(path.name for path in (tmp_path / "running").iterdir()) == others
     (tmp_path / "running" / "api").touch()
     assert not application.is_running()
     application.start()
@@ -121,6 +123,13 @@ def test_compose_services_are_told_by_name(tmp_path: pathlib.Path) -> None:
     calls = (tmp_path / "calls").read_text().splitlines()
     assert f"{tmp_path} stop api worker" in calls
     assert f"{tmp_path} ps --services --filter status=running api worker" in calls
+    # What is misspelt does not run, and is no application that was stopped.
+    with pytest.raises(ApplicationError, match=r"compose_services: unknown service 'workr', .*'worker'"):
+        Application([Compose(str(tmp_path), ("workr",), (str(program),))]).is_stopped()
+    # Of all services none runs, whatever it warns of.
+    for name in ("api", "worker", *others):
+        (tmp_path / "running" / name).unlink()
+    assert Application([Compose(str(tmp_path), (), (str(program),))]).is_stopped()
 
 
 def _params(**given: t.Any) -> dict[str, t.Any]:
