@@ -72,7 +72,8 @@ def _available_kb(meminfo: str) -> int:
 
 def _text(path: str) -> str:
     try:
-        with open(path, encoding="ascii", errors="replace") as file:
+        # This codec is there in any case, also for an account that may not read where Python has the others.
+        with open(path, encoding="utf-8", errors="replace") as file:
             return file.read()
     except OSError:
         return ""

@@ -52,7 +52,7 @@ def _machine() -> str:
     """This boot of this machine and this set of process ids; empty where the system does not tell."""
     told: list[str] = []
     try:
-        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as handle:
+        with open("/proc/sys/kernel/random/boot_id", encoding="utf-8") as handle:
             told.append(handle.read().strip())
         told.append(os.readlink("/proc/self/ns/pid"))
     except OSError:

@@ -194,7 +194,7 @@ def discard(directory: str) -> None:
 
 def _write_host_based(directory: str, serving: Serving, account: Account | None) -> None:
     path = os.path.join(directory, _HOST_BASED)
-    with open(path, "w", encoding="ascii") as handle:
+    with open(path, "w", encoding="utf-8") as handle:
         handle.write(serving.host_based)
     if account:
         os.chown(path, account.uid, account.gid)
@@ -268,7 +268,7 @@ def remove_leftovers(parent: str, account: Account | None) -> list[str]:
 def end_orphan(data: str) -> None:
     """End the server of a killed run where the system could not; only a process living in that directory is ours."""
     try:
-        with open(os.path.join(data, "postmaster.pid"), encoding="ascii", errors="replace") as handle:
+        with open(os.path.join(data, "postmaster.pid"), encoding="utf-8", errors="replace") as handle:
             pid = int(handle.readline())
         if os.path.realpath(os.readlink(f"/proc/{pid}/cwd")) != os.path.realpath(data):
             return
