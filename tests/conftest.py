@@ -34,7 +34,7 @@ def keep_what_is_compiled() -> None:
 def pytest_configure() -> None:
     """Have the Pythons that tests start do so sooner. Benchmarks import this file too, and see the whole time."""
     gc.set_threshold(50_000, 20, 20)
-    kept = ROOT / ".cache" / "compiled-from-zips"
+    kept = ROOT / ".cache" / "kept-code"
     kept.mkdir(parents=True, exist_ok=True)
     os.environ["STEWARD_KEPT_CODE"] = str(kept)
     path = [str(ROOT / "tests" / "support" / "quick_start"), *filter(None, [os.environ.get("PYTHONPATH")])]

@@ -13,7 +13,15 @@ import pytest
 import yaml
 
 from ansible_collections.steward.maintenance.plugins.filter.chosen_secrets import OPTIONS
+from ansible_collections.steward.maintenance.plugins.module_utils._core.health import HEALTH_ARGUMENTS
 from ansible_collections.steward.maintenance.plugins.module_utils._core.suggest import InputError
+from ansible_collections.steward.maintenance.plugins.module_utils._postgres.rotation_arguments import ROLE_ARGUMENTS
+from ansible_collections.steward.maintenance.plugins.module_utils._secrets.api_key_arguments import API_KEY_ARGUMENTS
+from ansible_collections.steward.maintenance.plugins.module_utils._secrets.arguments import (
+    CONSUMERS_ARGUMENT,
+    ROTATION_ARGUMENTS,
+)
+from ansible_collections.steward.maintenance.plugins.module_utils._secrets.key_arguments import KEY_ARGUMENTS
 from ansible_collections.steward.maintenance.plugins.module_utils._secrets.listing import (
     API_KEY,
     COMMAND,
@@ -36,6 +44,19 @@ ENTRIES = [
 
 def names(**chosen: t.Any) -> list[str]:
     return [entry["name"] for entry in chosen_secrets(ENTRIES, LISTED, **chosen)]
+
+
+def test_an_entry_may_have_the_options_of_the_modules_that_rotate() -> None:
+    decided_elsewhere = {"name", "period", "force", "state_dir", "emergency", "rollback", "elsewhere", "taken_up"}
+    need = {"period", "rotate_after_percent", *CONSUMERS_ARGUMENT, *HEALTH_ARGUMENTS}
+    of_keys = {*need, *(set(API_KEY_ARGUMENTS) - decided_elsewhere)}
+    expected = {
+        DATABASE: {"login", *need, *(set(ROTATION_ARGUMENTS) - decided_elsewhere), *ROLE_ARGUMENTS},
+        JWT: {*need, *(set(KEY_ARGUMENTS) - decided_elsewhere)},
+        API_KEY: of_keys,
+        COMMAND: of_keys,
+    }
+    assert expected == OPTIONS
 
 
 def test_each_has_its_store_its_period_and_whether_others_know_it() -> None:
