@@ -23,10 +23,10 @@ _COLLECTIONS = "ansible.utils.collection_loader._collection_finder"
 class KeptCode:
     """Code by the digest of its source, as this very Python compiled it."""
 
-    def __init__(self, directory):  # type: ignore[no-untyped-def]
+    def __init__(self, directory):
         self.directory = directory
 
-    def of(self, source, filename, compiled):  # type: ignore[no-untyped-def]
+    def of(self, source, filename, compiled):
         """:param compiled: compiles it where it is not there yet."""
         import _imp
         import hashlib
@@ -44,7 +44,7 @@ class KeptCode:
         _imp._fix_co_filename(code, filename)
         return code
 
-    def _keep(self, path, content):  # type: ignore[no-untyped-def]
+    def _keep(self, path, content):
         """Write a file that is there as a whole or not at all; that it cannot be written is no harm."""
         half = f"{path}.{os.getpid()}"
         try:
@@ -54,20 +54,20 @@ class KeptCode:
         except OSError:
             pass
 
-    def serve_zips(self):  # type: ignore[no-untyped-def]
+    def serve_zips(self):
         import zipimport
 
-        plain = zipimport._compile_source  # type: ignore[attr-defined]
+        plain = zipimport._compile_source
 
-        def compile_source(pathname, source):  # type: ignore[no-untyped-def]
+        def compile_source(pathname, source):
             return self.of(source, pathname, lambda: plain(pathname, source))
 
-        zipimport._compile_source = compile_source  # type: ignore[attr-defined]
+        zipimport._compile_source = compile_source
 
-    def serve_collections(self, module):  # type: ignore[no-untyped-def]
+    def serve_collections(self, module):
         """The loader of collections finds this before the function of the same name that Python has."""
 
-        def compile_collection(source, filename, mode, flags=0, dont_inherit=False):  # type: ignore[no-untyped-def]
+        def compile_collection(source, filename, mode, flags=0, dont_inherit=False):
             return self.of(source, filename, lambda: compile(source, filename, mode, flags, dont_inherit))
 
         module.compile = compile_collection
@@ -76,11 +76,11 @@ class KeptCode:
 class WhenLoaded:
     """Has something done to a module as soon as it is loaded; an entry of sys.meta_path."""
 
-    def __init__(self, name, action):  # type: ignore[no-untyped-def]
+    def __init__(self, name, action):
         self.name = name
         self.action = action
 
-    def find_spec(self, name, path=None, target=None):  # type: ignore[no-untyped-def]
+    def find_spec(self, name, path=None, target=None):
         if name != self.name:
             return None
         from importlib.machinery import PathFinder
@@ -90,7 +90,7 @@ class WhenLoaded:
         if spec and spec.loader:
             plain = spec.loader.exec_module
 
-            def exec_module(module):  # type: ignore[no-untyped-def]
+            def exec_module(module):
                 plain(module)
                 self.action(module)
 
