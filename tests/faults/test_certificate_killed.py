@@ -5,14 +5,12 @@
 
 from __future__ import annotations
 
-import os
 import pathlib
-import signal
-import traceback
 import typing as t
 
 import pytest
 from support.deployments import NAME, Site
+from support.kills import ON_DISK, killed_at
 
 from ansible_collections.steward.maintenance.plugins.module_utils._certificates.deploy import Outcome
 from ansible_collections.steward.maintenance.plugins.module_utils._core.result import Result
@@ -24,10 +22,6 @@ def site(tmp_path: pathlib.Path) -> t.Iterator[Site]:
         yield ready
 
 
-#: What is changed on the disk: files and lines that are there to stay, names, links.
-_POINTS = ("fsync", "rename", "symlink", "unlink")
-
-
 def _deploy(site: Site, **about: t.Any) -> tuple[Result, Outcome]:
     """One listener is enough, and quicker."""
     return site.deploy(listeners=site.endpoints("127.0.0.1"), **about)
@@ -35,34 +29,7 @@ def _deploy(site: Site, **about: t.Any) -> tuple[Result, Outcome]:
 
 def _killed(site: Site, at: int, **about: t.Any) -> bool:
     """Deploy in a process of its own that is killed at its at-th change on the disk; False when it has ended before."""
-    child = os.fork()
-    if child == 0:
-        # Whatever happens, the child must not go on with the tests of its parent.
-        try:
-            left = [at]
-
-            def deadly(function: t.Any) -> t.Any:
-                def killed(*given: t.Any, **named: t.Any) -> t.Any:
-                    left[0] -= 1
-                    if left[0] == 0:
-                        os.kill(os.getpid(), signal.SIGKILL)
-                    return function(*given, **named)
-
-                return killed
-
-            for name in _POINTS:
-                setattr(os, name, deadly(getattr(os, name)))
-            _deploy(site, **about)
-            os._exit(0)
-        except BaseException:  # noqa: BLE001 - reported by its exit status
-            traceback.print_exc()
-            os._exit(9)
-    _pid, status = os.waitpid(child, 0)
-    if os.WIFSIGNALED(status):
-        assert os.WTERMSIG(status) == signal.SIGKILL
-        return True
-    assert os.WEXITSTATUS(status) == 0
-    return False
+    return killed_at(at, ON_DISK, lambda: _deploy(site, **about))
 
 
 def _is_whole(site: Site) -> None:

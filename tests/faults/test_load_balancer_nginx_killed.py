@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import os
 import pathlib
-import signal
 import subprocess
-import traceback
 import typing as t
 
 import pytest
 from support.haproxy import Load
+from support.kills import killed_at
 from support.nginx_balancer import NginxBalancer
 
 pytestmark = pytest.mark.nginx
@@ -30,34 +29,12 @@ def bed(tmp_path: pathlib.Path) -> t.Iterator[NginxBalancer]:
 
 def killed(bed: NginxBalancer, at: int, state: str) -> bool:
     """Run in a process of its own that is killed at its at-th step; False when it has ended before."""
-    child = os.fork()
-    if child == 0:
-        # Whatever happens, the child must not go on with the tests of its parent.
-        try:
-            left = [at]
 
-            def deadly(function: t.Any) -> t.Any:
-                def step(*given: t.Any, **named: t.Any) -> t.Any:
-                    left[0] -= 1
-                    if left[0] == 0:
-                        os.kill(os.getpid(), signal.SIGKILL)
-                    return function(*given, **named)
+    def run() -> None:
+        result, _outcome = bed.do(state, bed.first)
+        assert result.verdict == "ok", result
 
-                return step
-
-            for module, name in _POINTS:
-                setattr(module, name, deadly(getattr(module, name)))
-            result, _outcome = bed.do(state, bed.first)
-            os._exit(0 if result.verdict == "ok" else 8)
-        except BaseException:  # noqa: BLE001 - reported by its exit status
-            traceback.print_exc()
-            os._exit(9)
-    _pid, status = os.waitpid(child, 0)
-    if os.WIFSIGNALED(status):
-        assert os.WTERMSIG(status) == signal.SIGKILL
-        return True
-    assert os.WEXITSTATUS(status) == 0
-    return False
+    return killed_at(at, _POINTS, run)
 
 
 def is_whole(bed: NginxBalancer) -> bool:

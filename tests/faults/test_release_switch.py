@@ -10,16 +10,14 @@ import os
 import pathlib
 import signal
 import subprocess
-import traceback
 import typing as t
 
 import pytest
 from support import bills
+from support.kills import ON_DISK, killed_at
 from support.releases import Host, Project
 
 FAIL = [["sh", "-c", "echo smoke; exit 1"]]
-#: What is changed on the disk: files that are there to stay, names, links; and the restart.
-_POINTS = ("fsync", "rename", "symlink", "unlink")
 
 
 @pytest.fixture
@@ -144,38 +142,6 @@ def test_old_releases_go_and_never_those_that_are_needed(host: Host) -> None:
     assert host.switch(names[-1], keep=2)[1].removed == [names[1]]
 
 
-def killed(at: int, action: t.Callable[[], object]) -> bool:
-    """Do it in a process of its own that is killed at its at-th change on the disk; False when it has ended before."""
-    child = os.fork()
-    if child == 0:
-        # Whatever happens, the child must not go on with the tests of its parent.
-        try:
-            left = [at]
-
-            def deadly(function: t.Any) -> t.Any:
-                def dying(*given: t.Any, **named: t.Any) -> t.Any:
-                    left[0] -= 1
-                    if left[0] == 0:
-                        os.kill(os.getpid(), signal.SIGKILL)
-                    return function(*given, **named)
-
-                return dying
-
-            for name in _POINTS:
-                setattr(os, name, deadly(getattr(os, name)))
-            action()
-            os._exit(0)
-        except BaseException:  # noqa: BLE001 - reported by its exit status
-            traceback.print_exc()
-            os._exit(9)
-    _pid, status = os.waitpid(child, 0)
-    if os.WIFSIGNALED(status):
-        assert os.WTERMSIG(status) == signal.SIGKILL
-        return True
-    assert os.WEXITSTATUS(status) == 0
-    return False
-
-
 @pytest.fixture
 def quick(tmp_path: pathlib.Path) -> t.Iterator[Host]:
     """What runs is a process that stands in its release; it is well where that has no file `broken`."""
@@ -203,7 +169,7 @@ def test_an_installation_killed_at_any_change_ends_like_an_unkilled_one(host: Ho
     while True:
         at += 1
         commit = host.project.commit(qs=f"6.1.{at}")
-        was_killed = killed(at, lambda new=commit: host.install(new))
+        was_killed = killed_at(at, ON_DISK, lambda new=commit: host.install(new))
         assert all(name.endswith(".partial") or (host.directory / "releases" / name / "app.py").exists()
                    for name in host.entries()), at  # fmt: skip
         assert host.install(commit)[0].verdict == "findings", at
@@ -220,7 +186,7 @@ def test_a_switch_killed_at_any_change_ends_like_an_unkilled_one(quick: Host) ->
     while True:
         at += 1
         wanted, before = releases[at % 2], releases[(at - 1) % 2]
-        was_killed = killed(at, lambda new=wanted: quick.switch(new))
+        was_killed = killed_at(at, ON_DISK, lambda new=wanted: quick.switch(new))
         # Whatever starts now, it starts from one of the two, as a whole.
         assert (quick.directory / "current").resolve().name in (wanted[:16], before[:16])
         result, outcome = quick.switch(wanted)
@@ -244,7 +210,7 @@ def test_a_way_back_killed_at_any_change_ends_where_it_was_to_end(quick: Host) -
     at = 8
     while True:
         at += 1
-        was_killed = killed(at, lambda: quick.switch(bad, health_timeout="1s"))
+        was_killed = killed_at(at, ON_DISK, lambda: quick.switch(bad, health_timeout="1s"))
         result, outcome = quick.switch(good)
         assert (result.verdict, standing(quick), outcome.well) == ("ok", good[:16], True), (at, result)
         if not was_killed:
