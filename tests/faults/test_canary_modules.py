@@ -70,7 +70,8 @@ def test_an_option_that_is_refused_shows_no_password(shop: PrivatePostgres) -> N
 
 
 def test_the_look_at_the_command_lines_finds_what_it_looks_for() -> None:
-    """Else the others would pass by looking away."""
-    with CommandLines() as lines:
-        subprocess.run([sys.executable, "-c", "import time; time.sleep(0.7)", RIGHT], check=True)
+    """Else the others would pass by looking away. It has a secret of its own: what runs beside this looks, too."""
+    own = "zaunkoenig-51d7e9a0"
+    with CommandLines(secrets=[own]) as lines:
+        subprocess.run([sys.executable, "-c", "import time; time.sleep(0.7)", own], check=True)
     assert lines.caught

@@ -6,10 +6,13 @@
 from __future__ import annotations
 
 import collections.abc
+import contextlib
+import threading
 import typing as t
 
 import pytest
 from support.backups import backups_of
+from support.postgres import wait_for
 from support.restores import PROPERTIES, Restores
 
 pytest_plugins = ("support.restores_fixtures",)
@@ -25,6 +28,8 @@ MADE = (
     "GRANT CONNECT ON DATABASE shop TO reader",
     "COMMENT ON DATABASE shop IS 'ours'",
 )
+
+AT_WORK = "SELECT FROM pg_stat_activity WHERE datname = 'shop' AND backend_type = 'autovacuum worker'"
 
 
 @pytest.fixture
@@ -62,8 +67,60 @@ def test_who_may_be_the_owner_and_create_databases_restores(restores: Restores, 
         "SELECT DISTINCT relowner::regrole::text FROM pg_class WHERE relnamespace = 'public'::regnamespace", "shop"
     )
     assert owners == [("app",)]
-    assert not restores.roll_back(login_user="deputy")["failed"]
+    back = restores.roll_back(login_user="deputy")
+    assert not back["failed"], back["reason"]
     assert restores.rows() == 1
+
+
+@contextlib.contextmanager
+def autovacuum_at_work(restores: Restores) -> collections.abc.Iterator[None]:
+    """A worker of autovacuum is in the live database, and stays there for longer than any test."""
+    run = restores.server.run_sql
+    run(
+        "CREATE TABLE slow (id int) WITH (autovacuum_vacuum_cost_delay = 100, autovacuum_vacuum_cost_limit = 1,"
+        " autovacuum_vacuum_threshold = 1, autovacuum_vacuum_scale_factor = 0);"
+        "INSERT INTO slow SELECT generate_series(1, 400000); DELETE FROM slow",
+        "shop",
+    )
+    try:
+        restores.server.configure(autovacuum_naptime="1s")
+        run("SELECT pg_reload_conf()")
+        wait_for(lambda: run(AT_WORK), "autovacuum is at work in the live database", 60)
+        yield
+    finally:
+        restores.server.configure(autovacuum_naptime="1d")
+        run("SELECT pg_reload_conf()")
+
+
+def test_autovacuum_in_the_database_stops_nothing(restores: Restores, deputy: dict[str, t.Any]) -> None:
+    """Such a role is not told that it is one, and may not end it: the server does, when the name is changed."""
+    answer = restores.restore(**deputy)
+    assert not answer["failed"], answer["reason"]
+    with autovacuum_at_work(restores):
+        back = restores.roll_back(login_user="deputy")
+        assert not back["failed"], back["reason"]
+    assert restores.rows() == 1
+
+
+def test_who_may_not_be_ended_is_waited_for_and_named(restores: Restores, deputy: dict[str, t.Any]) -> None:
+    """A superuser who leaves in time is in nobody's way; one who stays is named, and all is as it was before."""
+    hurried = restores.server.connect("shop")
+    leaving = threading.Timer(3, hurried.close)
+    leaving.start()
+    answer = restores.restore(**deputy)
+    leaving.join()
+    assert not answer["failed"], answer["reason"]
+    stays = restores.server.connect("shop")
+    pid = stays.info.backend_pid
+    kept = restores.databases()
+    refused = restores.roll_back(login_user="deputy")
+    stays.close()
+    assert refused["verdict"] == "failed"
+    assert f"the oldest is pid {pid} of user {restores.server.superuser}" in refused["reason"]
+    assert "may not be ended by this role" in refused["reason"]
+    assert "all is as it was before" in refused["summary"]
+    assert restores.databases() == kept
+    assert restores.rows() == 40
 
 
 @pytest.mark.parametrize(

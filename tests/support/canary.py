@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import base64
+import collections.abc
 import pathlib
 import threading
 
@@ -18,10 +19,14 @@ class CommandLines(threading.Thread):
 
     :param keep: keep all of them, and all environments, for secrets that are made meanwhile: see L{with_any}.
     :param pause: seconds between two looks, where what is looked at lives for longer and has the processor to share.
+    :param secrets: what is looked for.
     """
 
-    def __init__(self, keep: bool = False, pause: float = 0) -> None:
+    def __init__(
+        self, keep: bool = False, pause: float = 0, secrets: collections.abc.Sequence[str] = (RIGHT, WRONG)
+    ) -> None:
         super().__init__(daemon=True)
+        self._secrets = secrets
         self._pause = pause
         self.rounds = 0
         self.caught: set[str] = set()
@@ -37,7 +42,7 @@ class CommandLines(threading.Thread):
                         self._kept |= {line, path.with_name("environ").read_bytes()}
                 except OSError:
                     continue  # the process ended meanwhile, or is another account's
-                if found := secrets_in(line):
+                if found := secrets_in(line, self._secrets):
                     self.caught.add(f"{found} in {line.decode(errors='replace')}")
             self.rounds += 1
             self._over.wait(self._pause)
@@ -61,8 +66,8 @@ def _forms(secret: str) -> list[bytes]:
     return [plain, *(base64.b64encode(b"\0" * shift + plain)[(0, 2, 3)[shift] : -4] for shift in range(3))]
 
 
-def secrets_in(content: bytes) -> list[str]:
-    return [secret for secret in (RIGHT, WRONG) if any(form in content for form in _forms(secret))]
+def secrets_in(content: bytes, secrets: collections.abc.Sequence[str] = (RIGHT, WRONG)) -> list[str]:
+    return [secret for secret in secrets if any(form in content for form in _forms(secret))]
 
 
 def sweep(directory: pathlib.Path) -> dict[str, list[str]]:

@@ -59,6 +59,8 @@ class Layer:
     :param env: what the layer's environment has beside the common one.
     :param measures_time: tests of how long somebody waits are in it, so no layer runs beside it for which there is no
         processor.
+    :param in_memory: its temporary files lie in memory where there is enough (L{scratch}); containers see to that
+        themselves.
     """
 
     name: str
@@ -71,6 +73,12 @@ class Layer:
     timeout: int = 45 * _MINUTE
     env: t.Mapping[str, str] = dataclasses.field(default_factory=dict)
     measures_time: bool = False
+    in_memory: bool = False
+
+
+def _here(name: str, group: str, *tests: str, **more: t.Any) -> Layer:
+    """A layer of pytest on this host."""
+    return Layer(name, group, (*_PYTEST, *tests), in_memory=True, **more)
 
 
 def layers() -> list[Layer]:
@@ -91,29 +99,23 @@ def layers() -> list[Layer]:
     return [
         Layer("images", "images", ("tests/bed/build", *_images(cores)), needs=boxes, timeout=30 * _MINUTE),
         Layer("lint", "lint", ("python", "-m", "tools.layers.lint"), needs=(system.GIT,)),
-        Layer("unit", "unit", (*_PYTEST, "tests/unit"), needs=(system.GIT,)),
-        Layer(
+        _here("unit", "unit", "tests/unit", needs=(system.GIT,)),
+        _here(
             "integration",
             "integration",
-            (*_PYTEST, *_integration(backups=False)),
+            *_integration(backups=False),
             needs=(*host, system.COMPOSE, *boxes),
             measures_time=True,
         ),
-        Layer("faults", "faults", (*_PYTEST, *_faults(backups=False)), needs=host, measures_time=True),
-        Layer("integration-backup", "integration", (*_PYTEST, *_integration(backups=True)), needs=host),
-        Layer("faults-backup", "faults", (*_PYTEST, *_faults(backups=True)), needs=host),
+        _here("faults", "faults", *_faults(backups=False), needs=host, measures_time=True),
+        _here("integration-backup", "integration", *_integration(backups=True), needs=host),
+        _here("faults-backup", "faults", *_faults(backups=True), needs=host),
         Layer("sanity", "sanity", ("python", "-m", "tools.layers.sanity"), needs=(system.GIT,)),
-        Layer("house", "house", (*_PYTEST, "tests/house"), needs=(system.GIT,)),
+        _here("house", "house", "tests/house", needs=(system.GIT,)),
         Layer("molecule", "molecule", molecule, needs=(*boxes, *system.GPG), after="images", timeout=40 * _MINUTE),
         *_acceptance(boxes),
         *_in_containers(boxes),
-        Layer(
-            "integration-wheel-pg18",
-            "integration",
-            (*_PYTEST, *_wheel_tests()),
-            needs=host,
-            wheel_postgres=True,
-        ),
+        _here("integration-wheel-pg18", "integration", *_wheel_tests(), needs=host, wheel_postgres=True),
         *cores,
     ]
 
@@ -135,7 +137,7 @@ def _older_core(
     """Tests under another ansible-core: here, or in Debian 12 where this Python is too new for it."""
     name = f"core-{core}"
     if first <= sys.version_info[:2] <= last:
-        return Layer(name, "cores", (*_PYTEST, *tests), venv=name, needs=host)
+        return _here(name, "cores", *tests, venv=name, needs=host)
     env = {"STEWARD_CORE_IMAGE": "core12", "STEWARD_CORE_REQUIREMENTS": f"requirements/{name}.txt"}
     command = ("tests/bed/run-core-tests", *_TELLING, *tests)
     return Layer(name, "cores", command, needs=boxes, after="images", env=env)

@@ -14,7 +14,7 @@ import subprocess
 import time
 import typing as t
 
-from . import lock_tools, system, venvs
+from . import lock_tools, scratch, system, venvs
 from .catalogue import Layer
 from .places import LOGS, ROOT, environment
 
@@ -48,6 +48,11 @@ def run(layers: t.Sequence[Layer], lanes: int) -> dict[str, Outcome]:
 
     One more runs while none of them measures time: a layer waits for servers, locks and clocks now and then.
     """
+    with scratch.in_memory() as memory:
+        return _run(layers, lanes, memory)
+
+
+def _run(layers: t.Sequence[Layer], lanes: int, memory: t.Mapping[str, str]) -> dict[str, Outcome]:
     LOGS.mkdir(parents=True, exist_ok=True)
     begun = time.monotonic()
     waiting, running, outcomes = list(layers), [], {}
@@ -67,7 +72,7 @@ def run(layers: t.Sequence[Layer], lanes: int) -> dict[str, Outcome]:
         while waiting or running:
             while layer := _next(_fitting(waiting, [item.layer for item in running], lanes), chosen, outcomes):
                 waiting.remove(layer)
-                started = _start(layer)
+                started = _start(layer, memory if layer.in_memory else {})
                 if isinstance(started, Outcome):
                     end(layer, started)
                 else:
@@ -105,10 +110,10 @@ def _next(waiting: t.Sequence[Layer], chosen: t.Collection[str], over: t.Collect
     return next(ready, None)
 
 
-def _start(layer: Layer) -> _Running | Outcome:
+def _start(layer: Layer, memory: t.Mapping[str, str]) -> _Running | Outcome:
     try:
         venv = venvs.ensure(layer.venv)
-        env = {**environment(venv), **layer.env}
+        env = {**environment(venv), **memory, **layer.env}
         if system.NPM in layer.needs:
             env = lock_tools.first_in_path(env)
         if layer.wheel_postgres:

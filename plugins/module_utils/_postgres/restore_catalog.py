@@ -15,8 +15,9 @@ import typing as t
 
 from .._core.clock import stamp, utc_now
 from . import contents
-from .connection import Login, connect, query, quote
+from .connection import Login, StatementError, connect, query, quote
 from .restore_naming import Mark, old_name, read_mark, side_name
+from .sessions import Peer
 
 Grant = t.Tuple[str, str, str, bool]  # grantor, grantee (empty: everybody), privilege, may grant it on
 
@@ -38,16 +39,17 @@ SELECT pg_get_userbyid(a.grantor)::text, CASE a.grantee WHEN 0 THEN '' ELSE pg_g
   a.privilege_type, a.is_grantable
 FROM pg_roles r, aclexplode(coalesce(%s::aclitem[], acldefault('d', r.oid))) a WHERE r.rolname = %s"""
 
-_SESSIONS = """
-SELECT count(*) FROM pg_stat_activity
-WHERE datid = %s AND pid <> pg_backend_pid()
-  AND coalesce(backend_type, '') NOT IN ('autovacuum worker', 'parallel worker')"""
-
-_END_SESSIONS = """
-WITH chosen AS MATERIALIZED (
-  SELECT pid FROM pg_stat_activity WHERE datid = %s AND pid <> pg_backend_pid()
-    AND coalesce(backend_type, '') NOT IN ('autovacuum worker', 'parallel worker'))
-SELECT count(*) FROM chosen WHERE pg_terminate_backend(pid)"""
+#: A role that may not read all statistics is told the user of another's session, and not of which kind it is. An
+#: autovacuum worker has no user; the server ends it itself when the database is renamed or dropped.
+_INSIDE = """
+SELECT pid, coalesce(usename::text, ''), coalesce(application_name, ''), coalesce(host(client_addr), ''),
+  coalesce(extract(epoch FROM clock_timestamp() - backend_start), 0)::float8
+FROM pg_stat_activity
+WHERE datid = %s AND pid <> pg_backend_pid() AND usesysid IS NOT NULL
+  AND coalesce(backend_type, '') NOT IN ('autovacuum worker', 'parallel worker')
+ORDER BY backend_start"""
+_END = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = %s AND datid = %s"
+_MAY_NOT = "42501"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -138,13 +140,22 @@ def set_comment(conn: t.Any, name: str, comment: str | None) -> None:
     query(conn, f"COMMENT ON DATABASE {quote(name).replace('%', '%%')} IS %s", (comment,))
 
 
-def sessions(conn: t.Any, oid: int) -> int:
-    return int(query(conn, _SESSIONS, (oid,))[0][0])
+def inside(conn: t.Any, oid: int) -> list[Peer]:
+    """The sessions in a database, the oldest first."""
+    return [Peer(*row) for row in query(conn, _INSIDE, (oid,))]
 
 
-def end_sessions(conn: t.Any, oid: int) -> int:
-    """:raises PostgresError: when this role may not end one of them."""
-    return int(query(conn, _END_SESSIONS, (oid,))[0][0])
+def end_sessions(conn: t.Any, oid: int) -> str:
+    """End the sessions in a database; returns why one of them may not be ended by this role (empty: all may)."""
+    refused = ""
+    for peer in inside(conn, oid):
+        try:
+            query(conn, _END, (peer.pid, oid))
+        except StatementError as exc:
+            if exc.sqlstate != _MAY_NOT:
+                raise
+            refused = refused or str(exc)
+    return refused
 
 
 @dataclasses.dataclass(frozen=True)

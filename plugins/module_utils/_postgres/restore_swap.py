@@ -13,7 +13,7 @@ import time
 import typing as t
 
 from .connection import PostgresError, StatementError, query, quote
-from .restore_catalog import Database, Properties, by_oid, end_sessions, sessions, set_comment
+from .restore_catalog import Database, Properties, by_oid, end_sessions, inside, set_comment
 from .restore_dressing import dress
 
 _POLL = 0.02
@@ -45,23 +45,29 @@ class Entering:
 def close(conn: t.Any, oid: int, patience: float) -> None:
     """Let nobody in any more, and end whoever is still in it.
 
-    :raises PostgresError: when somebody is still there after that time, or may not be ended.
+    Who may not be ended is waited for, too: a superuser's session may end by itself.
+
+    :raises PostgresError: naming one who is still there after that time.
     """
     database = _existing(conn, oid)
     if database.allows:
         query(conn, f"ALTER DATABASE {quote(database.name)} ALLOW_CONNECTIONS false")
     deadline = time.monotonic() + patience
-    while sessions(conn, oid):
-        end_sessions(conn, oid)
+    while True:
+        refused = end_sessions(conn, oid)
+        left = inside(conn, oid)
+        if not left:
+            return
         if time.monotonic() >= deadline:
-            left = sessions(conn, oid)
-            raise PostgresError(f"{left} sessions in database {database.name!r} do not end")
+            why = f"; one may not be ended by this role: {refused}" if refused else ""
+            many = f"{len(left)} sessions in database {database.name!r} do not end"
+            raise PostgresError(f"{many}, the oldest is {left[0]}{why}")
         time.sleep(_POLL)
 
 
 def is_closed(conn: t.Any, oid: int) -> bool:
     database = by_oid(conn, oid)
-    return database is None or (not database.allows and not sessions(conn, oid))
+    return database is None or (not database.allows and not inside(conn, oid))
 
 
 def open_again(conn: t.Any, oid: int) -> None:

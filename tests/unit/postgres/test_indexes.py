@@ -6,13 +6,13 @@
 from __future__ import annotations
 
 import datetime
-import os
 import pathlib
 import typing as t
 
 import pytest
 
 from ansible_collections.steward.maintenance.plugins.module_utils._core.sizes import format_size
+from ansible_collections.steward.maintenance.plugins.module_utils._postgres import headroom
 from ansible_collections.steward.maintenance.plugins.module_utils._postgres.bloat import (
     expected_bytes,
     measured_percent,
@@ -182,14 +182,11 @@ def test_head_room_is_looked_at_only_where_the_disk_is_ours(tmp_path: pathlib.Pa
     assert "bytes are needed" in HeadRoom("", str(tmp_path)).missing(_index("d", bytes=2**60))
 
 
-def test_the_disk_of_the_wal_counts_as_well(tmp_path: pathlib.Path) -> None:
-    (tmp_path / "pg_wal").symlink_to("/dev/shm")
-    free = os.statvfs("/dev/shm")
-    index = _index("a", bytes=free.f_bavail * free.f_frsize)
-    assert (
-        "/pg_wal has" in HeadRoom("", str(tmp_path)).missing(index)
-        or os.stat("/dev/shm").st_dev == tmp_path.stat().st_dev
-    )
+def test_the_disk_of_the_wal_counts_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    disks = {"/data": (1, 10**12), "/data/pg_wal": (2, 10**6)}
+    monkeypatch.setattr(headroom, "_look", disks.get)
+    assert "/data/pg_wal has 1000000 bytes free" in HeadRoom("", "/data").missing(_index("a", bytes=10**6))
+    assert HeadRoom("", "/data").missing(_index("b", bytes=9 * 10**5)) == ""
 
 
 def test_rows_are_learned_from_only_when_they_were_counted() -> None:
