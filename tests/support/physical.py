@@ -191,16 +191,10 @@ def _with_checksum(lines: t.Sequence[str]) -> str:
     return re.sub(r'backrest-checksum="[0-9a-f]+"', f'backrest-checksum="{checksum}"', text)
 
 
-def _in_memory() -> str | None:
-    shared = pathlib.Path("/dev/shm")
-    return str(shared) if shared.is_dir() and shutil.disk_usage(shared).free > 2**30 else None
-
-
 @contextlib.contextmanager
 def physical_server(store: t.Mapping[str, str] | None = None) -> t.Iterator[Physical]:
     """A running server with the database shop, a tablespace and an empty repository."""
-    # pgBackRest has each of a thousand files on the disk: in memory, all of it takes a third of the time.
-    place = pathlib.Path(tempfile.mkdtemp(prefix="steward-pb-", dir=_in_memory()))
+    place = pathlib.Path(tempfile.mkdtemp(prefix="steward-pb-"))
     place.chmod(0o755)
     try:
         physical = Physical(place, store)
