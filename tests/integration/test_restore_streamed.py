@@ -146,7 +146,7 @@ def test_what_zstd_cannot_read_ends_it(dump: Dump, jobs: int) -> None:
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(ProgramFailed, match="zstd"):
         dump.restore(streamed, "copy", jobs)
-    assert all(writer.poll() is not None for writer, _words in streamed._writers)
+    assert all(writer.process.poll() is not None for writer in streamed._writers)
 
 
 @pytest.mark.parametrize("jobs", [1, 3])
@@ -161,7 +161,7 @@ def test_what_the_server_refuses_is_told_in_its_words(dump: Dump, jobs: int) -> 
     streamed.prepare()
     with pytest.raises(ProgramFailed, match=r"pg_restore ended .*violates check constraint"):
         dump.restore(streamed, "copy", jobs)
-    assert all(writer.poll() is not None for writer, _words in streamed._writers)
+    assert all(writer.process.poll() is not None for writer in streamed._writers)
 
 
 def test_a_killed_run_leaves_no_program_behind(dump: Dump) -> None:

@@ -22,7 +22,7 @@ from .._core.sizes import format_size
 from .._core.suggest import InputError
 from .backup_sets import read_sets, until
 from .connection import Login, PostgresError, connect, is_standby, one_line, query, quote
-from .restore_catalog import Database, Site, by_name, by_oid, databases, sessions, site_for
+from .restore_catalog import Database, Site, by_name, by_oid, databases, inside, site_for
 from .restore_journal import as_account, only_one, open_journal, state_directory
 from .restore_naming import OLD, Mark
 
@@ -172,7 +172,7 @@ class _Retire:
         wrong = self._health.problem()
         if wrong:
             return f"the application is not well: {wrong}"
-        if not self._health.asks and not sessions(conn, live.oid):
+        if not self._health.asks and not inside(conn, live.oid):
             return f"nobody is connected to {mark.of!r}, so that nothing shows that it is in use"
         try:
             connect(self._login, mark.of, "restore").close()

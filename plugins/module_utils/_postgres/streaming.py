@@ -24,7 +24,7 @@ import typing as t
 
 from .compression import SUFFIX, decompress_files
 from .connection import PostgresError, query, quote
-from .pipeline import widen
+from .pouring import Pour
 from .processes import ProgramFailed, program_of, run, spawn, stop
 
 #: What is smaller when packed is unpacked beforehand, for a pipe costs a program: bytes.
@@ -41,6 +41,14 @@ _WAITS_FOR_US = "SELECT count(*) FROM pg_locks WHERE NOT granted AND pg_backend_
 Names = t.Tuple[str, str]
 
 
+class _Writer(t.NamedTuple):
+    """A zstd at work, what takes its output on, and the file of its words."""
+
+    process: subprocess.Popen[bytes]
+    pour: Pour
+    words: t.Any
+
+
 class StreamedDump:
     """A directory that pg_restore can read in time.
 
@@ -55,7 +63,7 @@ class StreamedDump:
         self.target = target
         self._large = _large_tables(source, run([pg_restore, "--list", source]).splitlines(), tables)
         self._waiting: dict[str, str] = {}
-        self._writers: list[tuple[subprocess.Popen[bytes], t.Any]] = []
+        self._writers: list[_Writer] = []
 
     @property
     def unpacked_share(self) -> float:
@@ -109,9 +117,10 @@ class StreamedDump:
                 self._require_all_read()
             finally:
                 stop(reader)
-                for writer, its_words in self._writers:
-                    stop(writer)
-                    its_words.close()
+                for writer in self._writers:
+                    stop(writer.process)
+                    writer.pour.join()
+                    writer.words.close()
 
     def _clear(self, name: str) -> str:
         return os.path.join(self.target, name[: -len(SUFFIX)])
@@ -135,22 +144,25 @@ class StreamedDump:
             except OSError:  # nobody reads it yet
                 continue
             os.set_blocking(descriptor, True)
-            widen(descriptor)
+            pour = Pour(descriptor)
             words = tempfile.TemporaryFile()  # noqa: SIM115 - closed where the programs are stopped
             try:
                 command = [self._zstd, "--quiet", "--decompress", "--stdout", "--", packed]
-                self._writers.append((spawn(command, stdout=descriptor, stderr=words), words))
+                self._writers.append(_Writer(spawn(command, stdout=pour.end, stderr=words), pour, words))
             finally:
-                os.close(descriptor)
+                pour.start()
             del self._waiting[path]
-        for writer, words in self._writers:
-            if writer.poll() and not _lost_its_reader(writer, words):
-                raise ProgramFailed(program_of(writer), writer.returncode, _words(words))
+        for writer in self._writers:
+            if writer.process.poll() and not _lost_its_reader(writer):
+                raise _failure_of(writer)
 
     def _require_all_read(self) -> None:
-        for writer, words in self._writers:
-            if writer.wait():
-                raise ProgramFailed(program_of(writer), writer.returncode, _words(words))
+        for writer in self._writers:
+            if writer.process.wait():
+                raise _failure_of(writer)
+            writer.pour.join()
+            if writer.pour.error:
+                raise PostgresError(f"what zstd wrote did not all come to pg_restore: {writer.pour.error}")
         if self._waiting:
             names = ", ".join(sorted(os.path.basename(path) for path in self._waiting))
             raise PostgresError(f"pg_restore ended well, but did not read {names}")
@@ -183,8 +195,12 @@ def _large_tables(source: str, listed: t.Sequence[str], tables: t.Iterable[Names
     return {name: found[name][1] for name in largest}
 
 
-def _lost_its_reader(writer: subprocess.Popen[bytes], words: t.Any) -> bool:
-    return writer.returncode == -signal.SIGPIPE or "broken pipe" in _words(words).lower()
+def _lost_its_reader(writer: _Writer) -> bool:
+    return writer.process.returncode == -signal.SIGPIPE or "broken pipe" in _words(writer.words).lower()
+
+
+def _failure_of(writer: _Writer) -> ProgramFailed:
+    return ProgramFailed(program_of(writer.process), writer.process.returncode, _words(writer.words))
 
 
 def _words(file: t.Any) -> str:
