@@ -29,7 +29,7 @@ MADE = (
     "COMMENT ON DATABASE shop IS 'ours'",
 )
 
-AT_WORK = "SELECT FROM pg_stat_activity WHERE datname = 'shop' AND backend_type = 'autovacuum worker'"
+AT_WORK = "SELECT pid FROM pg_stat_activity WHERE datname = 'shop' AND backend_type = 'autovacuum worker'"
 
 
 @pytest.fixture
