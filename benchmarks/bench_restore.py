@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A restore beside `pg_restore -j`, and how long the application stands while the databases change places.
 
-    python benchmarks/bench_restore.py [--rounds 3] [--jobs 2] [--rows 12500000]
+    python benchmarks/bench_restore.py [--rounds 5] [--jobs 2] [--rows 12500000]
 
 The database of bench_backup.py. Ours is the whole module: all files hashed, unpacked, restored beside the database in
 use, counted and compared, exchanged under a running application with open sessions. The other side is `createdb` and
@@ -206,7 +206,7 @@ class _Asking:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=3, help="measured runs of each side")
+    parser.add_argument("--rounds", type=int, default=5, help="measured runs of each side")
     parser.add_argument("--jobs", type=int, default=2, help="connections at a time, on both sides")
     parser.add_argument("--rows", type=int, default=STANDARD_ROWS, help="of all tables; others judge no bar")
     return parser.parse_args()
