@@ -6,13 +6,14 @@
 from __future__ import annotations
 
 import pathlib
+import subprocess
 import sys
 
 import pytest
 from support.house import ROOT
 
 sys.path.insert(0, str(ROOT))
-from tools.layers import catalogue, runner
+from tools.layers import catalogue, runner, system
 
 
 @pytest.mark.parametrize(
@@ -119,6 +120,43 @@ def test_what_needs_a_program_of_the_host_runs_there_and_nowhere_else(mark: str)
             if "tests/integration" in layer.command:
                 inside = {name for name in marked if name.startswith("tests/integration/")}
                 assert {f"--ignore={name}" for name in inside} <= set(layer.command)
+
+
+def test_a_server_that_is_unpacked_has_nobodys_rights(tmp_path: pathlib.Path) -> None:
+    """Exim's program is root's for whoever starts it, where it is installed."""
+    content, taken = tmp_path / "content", tmp_path / "taken"
+    for name in ("DEBIAN", "usr/sbin", "usr/lib/closed", "etc", "var/spool"):
+        (content / name).mkdir(parents=True)
+    (content / "DEBIAN/control").write_text(
+        "Package: mta\nVersion: 1\nArchitecture: all\nMaintainer: a <a@example.com>\nDescription: a\n"
+    )
+    for name, mode in (("usr/sbin/mta", 0o6755), ("usr/lib/closed/module", 0o640), ("etc/mta", 0o644)):
+        (content / name).write_text(name)
+        (content / name).chmod(mode)
+    (content / "usr/lib/closed").chmod(0o750)
+    archive = tmp_path / "mta.deb"
+    build = ["dpkg-deb", "--root-owner-group", "--build", str(content), str(archive)]
+    subprocess.run(build, check=True, capture_output=True)
+    taken.mkdir()
+    system.take_files(archive, taken)
+    modes = {str(path.relative_to(taken)): path.stat().st_mode & 0o7777 for path in taken.rglob("*")}
+    assert modes == {
+        "usr": 0o755,
+        "usr/sbin": 0o755,
+        "usr/sbin/mta": 0o755,
+        "usr/lib": 0o755,
+        "usr/lib/closed": 0o755,
+        "usr/lib/closed/module": 0o644,
+    }
+
+
+def test_no_server_is_installed_that_its_package_would_start() -> None:
+    """On a machine on which the tests run, neither a server of mail nor one of a directory must begin to serve."""
+    assert set(system.WHOLE) <= set(system.UNPACKED)
+    needed = {need for layer in catalogue.layers() for need in layer.needs}
+    assert {need.package for need in needed - set(system.UNPACKED)}.isdisjoint(
+        {name for names, _path in system.UNPACKED.values() for name in names}
+    )
 
 
 def test_every_fault_is_injected_here_once() -> None:

@@ -35,12 +35,14 @@ _LOGIC_ALONE = (
 )
 #: Backups: these on the host, and what depends on a version's programs on the oldest and the newest version as well.
 _BACKUPS = r"test_(backup|offsite|files|physical|drill|restore|canary_(offsite|files)|postgres_restore)"
-#: Tests that need boto3 and an S3 server, pgBackRest, nginx, HAProxy, Pebble, PgBouncer, npm and pip-audit, dnf, or the
-#: wheel's PostgreSQL beside the host's. What they test does not depend on PostgreSQL's version or on ansible-core.
+#: Tests that need boto3 and an S3 server, pgBackRest, nginx, HAProxy, Pebble, PgBouncer, npm and pip-audit, dnf, Exim,
+#: Dovecot and slapd, or the wheel's PostgreSQL beside the host's. What they test does not depend on PostgreSQL's
+#: version or on ansible-core.
 _HOST_ONLY = tuple(
     f"mark.{name}"
     for name in (
         *("s3", "pgbackrest", "nginx", "haproxy", "packages", "pebble", "pgbouncer", "majors", "dnf", "compose"),
+        "mail",
     )
 )
 #: Images of the oldest version, of one between two others, on which less is run, and of the newest one: its pgBackRest
@@ -104,7 +106,7 @@ def layers() -> list[Layer]:
             "integration",
             "integration",
             *_integration(backups=False),
-            needs=(*host, system.COMPOSE, *boxes),
+            needs=(*host, system.COMPOSE, *system.WHOLE, *boxes),
             measures_time=True,
         ),
         _here("faults", "faults", *_faults(backups=False), needs=host, measures_time=True),

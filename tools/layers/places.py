@@ -30,6 +30,11 @@ def cache() -> pathlib.Path:
     return home_cache / "steward-maintenance" if os.access(home_cache, os.W_OK) else ROOT / ".cache"
 
 
+def unpacked() -> pathlib.Path:
+    """Where servers lie that are not installed, each with all its files (L{system})."""
+    return cache() / "tools" / "unpacked"
+
+
 def link_collection() -> None:
     """Give the checkout the path under which Ansible and Python look for steward.maintenance."""
     link = COLLECTIONS / "ansible_collections" / "steward" / "maintenance"
@@ -70,6 +75,7 @@ def environment(venv: pathlib.Path | None) -> dict[str, str]:
         NO_COLOR="1",
         PIP_DISABLE_PIP_VERSION_CHECK="1",
         PYTHONUNBUFFERED="1",
+        STEWARD_UNPACKED=str(unpacked()),
     )
     # ansible-core refuses to start under a locale that is not UTF-8, which a bare container has.
     if "utf" not in (env.get("LC_ALL") or env.get("LC_CTYPE") or env.get("LANG") or "").lower():

@@ -17,7 +17,7 @@ import subprocess
 import tempfile
 import typing as t
 
-from .places import ROOT, cache
+from .places import ROOT, cache, unpacked
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,6 +76,10 @@ RPM = (
     Need("dnf", "dnf"),
     Need("dnf-plugins-core", "/usr/lib/python3/dist-packages/dnf-plugins/versionlock.py"),
 )
+#: Servers of mail and of a directory. None of them is ever installed here.
+EXIM = Need("exim4-daemon-light", "exim4")
+DOVECOT = Need("dovecot-imapd", "dovecot")
+SLAPD = Need("slapd", "slapd")
 CHROMIUM = Need("chromium", "chromium chromium-browser google-chrome google-chrome-stable")
 
 #: Taken out of their packages, for installing those may start a server, and no more of them is wanted than the program:
@@ -87,7 +91,13 @@ UNPACKED = {
     HAPROXY: (("haproxy",), "usr/sbin/haproxy"),
     NAMED: (("bind9",), "usr/sbin/named"),
     PGBOUNCER: (("pgbouncer",), "usr/sbin/pgbouncer"),
+    EXIM: (("exim4-daemon-light",), "usr/sbin/exim4"),
+    DOVECOT: (("dovecot-imapd",), "usr/sbin/dovecot"),
+    SLAPD: (("slapd",), "usr/sbin/slapd"),
 }
+#: Of these all files are taken, with those of the packages that they need and that are not here: they look for one
+#: another below /usr, and so tests lay them over it for the server alone (tests/support/unpacked.py).
+WHOLE = (EXIM, DOVECOT, SLAPD)
 
 
 def containers() -> list[Need]:
@@ -110,7 +120,7 @@ def provide(needs: t.Iterable[Need]) -> None:
     """
     python = f"python{platform.python_version().rpartition('.')[0]}"
     missing = [need for need in dict.fromkeys(needs) if not need.is_met]
-    missing = [need for need in missing if need not in UNPACKED or not _is_whole(_tools() / need.sign)]
+    missing = [need for need in missing if need not in UNPACKED or not _is_whole(need)]
     packages = [need.package for need in missing if need not in UNPACKED]
     if not importlib.util.find_spec("ensurepip"):
         packages.append(f"{python}-venv")
@@ -176,20 +186,51 @@ def _tools() -> pathlib.Path:
     return cache() / "tools" / "bin"
 
 
-def _is_whole(program: pathlib.Path) -> bool:
+def _is_whole(need: Need) -> bool:
     """Whether it is there with the libraries that it is linked with: BIND's have its version in their names."""
+    tree = unpacked() / need.sign
+    program = tree / UNPACKED[need][1] if need in WHOLE else _tools() / need.sign
     if not program.exists():
         return False
-    told = subprocess.run(["ldd", str(program)], capture_output=True, text=True, check=False).stdout
+    libraries = os.pathsep.join(map(str, (*tree.glob("usr/lib/*-linux-gnu*"), tree / "usr" / "lib" / need.sign)))
+    env = {**os.environ, "LD_LIBRARY_PATH": libraries} if need in WHOLE else None
+    told = subprocess.run(["ldd", str(program)], capture_output=True, text=True, env=env, check=False).stdout
     return "not found" not in told
 
 
 def _unpack(need: Need) -> None:
     """Take a program out of its package, which has one of several names."""
     packages, path = UNPACKED[need]
+    if need in WHOLE:
+        _unpack_all(packages[0], unpacked() / need.sign)
+        return
     _tools().mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
         _run(["sh", "-c", " || ".join(f"apt-get -qq download {name}" for name in packages)], cwd=scratch)
         _run(["sh", "-c", f"dpkg-deb --fsys-tarfile *.deb | tar -x ./{path}"], cwd=scratch)
         shutil.copy2(pathlib.Path(scratch, path), _tools() / f".{need.sign}")
         os.replace(_tools() / f".{need.sign}", _tools() / need.sign)
+
+
+def _unpack_all(package: str, tree: pathlib.Path) -> None:
+    """Take what is below /usr out of a package and of those that it needs and that are not installed."""
+    tree.parent.mkdir(parents=True, exist_ok=True)
+    options = ["-o", "Debug::NoLocking=1", "--download-only", "--no-install-recommends", "-y"]
+    with tempfile.TemporaryDirectory(dir=tree.parent) as scratch:
+        archives = pathlib.Path(scratch, "archives")
+        (archives / "partial").mkdir(parents=True)
+        _run([*_APT, *options, "-o", f"Dir::Cache::archives={archives}", "install", package])
+        made = pathlib.Path(scratch, "tree")
+        made.mkdir()
+        for archive in archives.glob("*.deb"):
+            take_files(archive, made)
+        shutil.rmtree(tree, ignore_errors=True)
+        os.replace(made, tree)
+
+
+def take_files(archive: pathlib.Path, directory: pathlib.Path) -> None:
+    """What a package has below /usr, readable to all and with nobody's rights."""
+    script = "dpkg-deb --fsys-tarfile \"$0\" | tar -x --no-same-owner --wildcards './usr/*'"
+    _run(["sh", "-c", script, str(archive)], cwd=str(directory))
+    # Exim's program would be root's for whoever starts it. Servers that root starts run as another account.
+    _run(["chmod", "-R", "u-s,g-s,a+rX", str(directory)])

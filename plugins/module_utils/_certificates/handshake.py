@@ -187,7 +187,9 @@ def _shake_hands(endpoint: Endpoint, address: str, context: ssl.SSLContext, dead
             name = endpoint.server_name or None
             with context.wrap_socket(connection, server_hostname=name, do_handshake_on_connect=False) as tls:
                 tls.do_handshake()
-                return _seen(tls)
+                seen = _seen(tls)
+                _take_leave(tls)
+                return seen
     except NoTls as exc:
         raise _Unseen(str(exc)) from None
     except socket.timeout:
@@ -226,6 +228,16 @@ def _seen(tls: ssl.SSLSocket) -> _Seen:
         raise _Unseen("it offers no certificate")
     chain = _chain_of(tls)
     return _Seen(tuple(chain or (own,)), bool(chain), tls.version() or "")
+
+
+def _take_leave(tls: ssl.SSLSocket) -> None:
+    """Say that the connection ends (close_notify), and do not wait for an answer.
+
+    Servers such as Exim log a connection that just stops as an error of TLS.
+    """
+    with contextlib.suppress(OSError, ValueError):
+        tls.settimeout(0)
+        tls.unwrap()
 
 
 def _chain_of(tls: ssl.SSLSocket) -> list[bytes]:

@@ -11,6 +11,7 @@ Nothing may follow a server's consent: what somebody on the way puts behind it w
 from __future__ import annotations
 
 import io
+import re
 import socket
 import struct
 import time
@@ -28,6 +29,8 @@ _LDAP_REQUEST = b"\x30\x1d\x02\x01\x01\x77\x18\x80\x16" + _LDAP_OID
 _LDAP_EXTENDED_RESPONSE = 0x78
 _BER_LONG = 0x80
 _NO_LDAP = "its answer is not that of an LDAP server"
+#: RFC 5321, 4.1.2. Hosts may be called otherwise, and servers such as Exim refuse what is not of this kind.
+_DOMAIN = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*", re.IGNORECASE)
 
 
 class NoTls(Exception):
@@ -41,6 +44,11 @@ class Conversation:
         self._connection = connection
         self._deadline = deadline
         self._buffer = b""
+
+    @property
+    def own_address(self) -> str:
+        """The address from which it is spoken, as an IP address."""
+        return str(self._connection.getsockname()[0])
 
     def send(self, data: bytes) -> None:
         self._allow()
@@ -93,13 +101,22 @@ def ask_for_tls(protocol: str, connection: socket.socket, deadline: float) -> No
 
 def _smtp(conversation: Conversation) -> None:
     _expect_smtp(_reply(conversation), "220", "greeted")
-    conversation.send(b"EHLO " + (socket.gethostname().encode("ascii", "replace") or b"localhost") + b"\r\n")
+    conversation.send(f"EHLO {_own_name(conversation)}\r\n".encode("ascii"))
     offered = _reply(conversation)
     _expect_smtp(offered, "250", "answered EHLO")
     if not any(line[4:].strip().upper() == "STARTTLS" for line in offered):
         raise NoTls("it does not offer STARTTLS")
     conversation.send(b"STARTTLS\r\n")
     _expect_smtp(_reply(conversation), "220", "answered STARTTLS")
+
+
+def _own_name(conversation: Conversation) -> str:
+    """The host's name, or its address where that is no name of a domain (RFC 5321, 4.1.4)."""
+    name = socket.gethostname()
+    if _DOMAIN.fullmatch(name):
+        return name
+    address = conversation.own_address.partition("%")[0]
+    return f"[IPv6:{address}]" if ":" in address else f"[{address}]"
 
 
 def _reply(conversation: Conversation) -> list[str]:

@@ -54,6 +54,38 @@ def test_a_server_that_does_not_consent_is_told(protocol: str, answer: bytes, sa
         _ask(server, protocol)
 
 
+@pytest.mark.parametrize(
+    ("own", "host", "said"),
+    [
+        ("web1.example.com", "127.0.0.1", "web1.example.com"),
+        ("localhost", "127.0.0.1", "localhost"),
+        ("web_1", "127.0.0.1", "[127.0.0.1]"),
+        ("wéb", "127.0.0.1", "[127.0.0.1]"),
+        ("web1\r\nSTARTTLS", "127.0.0.1", "[127.0.0.1]"),
+        ("web1.example.com.", "127.0.0.1", "[127.0.0.1]"),
+        ("", "127.0.0.1", "[127.0.0.1]"),
+        ("web_1", "::1", "[IPv6:::1]"),
+    ],
+)
+def test_a_mail_server_is_told_a_name_of_a_domain_or_the_address(
+    own: str, host: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: list[bytes] = []
+
+    def listen(connection: socket.socket) -> bool:
+        connection.sendall(b"220 hi\r\n")
+        heard.append(connection.recv(256))
+        connection.sendall(b"250 STARTTLS\r\n")
+        connection.recv(256)
+        connection.sendall(b"220 go ahead\r\n")
+        return True
+
+    monkeypatch.setattr(socket, "gethostname", lambda: own)
+    with Server(None, listen, host) as server:
+        _ask(server, "smtp")
+    assert heard == [f"EHLO {said}\r\n".encode()]
+
+
 @pytest.mark.parametrize("protocol", ["smtp", "imap", "postgres", "ldap"])
 def test_a_server_that_says_nothing_is_not_waited_for_for_long(protocol: str) -> None:
     with Server(None) as server, pytest.raises(socket.timeout):
