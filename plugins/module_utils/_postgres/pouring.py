@@ -82,8 +82,9 @@ def _held(pipe: int) -> int:
 
 def _gulp(source: int, target: int, size: int) -> int:
     """Wait for something to come, give it on, and return how much it was; 0 at the end."""
-    if hasattr(os, "splice"):  # Python 3.10
-        return os.splice(source, target, size)
+    splice = getattr(os, "splice", None)  # Python 3.10
+    if splice:
+        return int(splice(source, target, size))
     data = os.read(source, size)
     view = memoryview(data)
     while view:
