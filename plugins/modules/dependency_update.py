@@ -131,6 +131,12 @@ options:
         1.6), their difference, the output of the tests and all else that is known. Empty means beside the records.
     type: path
     default: ''
+  evidence_keep:
+    description:
+      - How much evidence of each project is kept. Older one is removed when that of an update is complete, but never
+        that of the last update whose tests passed. Nothing else in the directory is touched.
+    type: int
+    default: 24
   own_packages:
     description: Shell patterns of names of packages of your own.
     type: list
@@ -250,7 +256,8 @@ reason:
 findings:
   description:
     - What somebody should know about. C(dependency-fix-blocked) is a vulnerability that stays, with why and what would
-      be needed. C(dependency-tree-changed) is a checkout that changed while the update ran.
+      be needed. C(dependency-tree-changed) is a checkout that changed while the update ran. C(evidence-left) is old
+      evidence that could not be removed.
   returned: always
   type: list
   elements: dict

@@ -212,12 +212,12 @@ def test_what_the_scanners_say_afterwards_decides() -> None:
 
 
 def test_evidence_is_whole_closed_and_written_anew(tmp_path: pathlib.Path) -> None:
-    place = evidence.place_of(str(tmp_path / "kept"), "/srv/shop", "0123456789abcdef")
-    assert os.path.basename(place) == "0123456789ab"
+    place = evidence.new_place(str(tmp_path / "kept"), "2026-11-27T03:00:00Z", "0123456789ab")
+    assert os.path.basename(place) == "2026-11-27T030000Z-0123456789ab"
     evidence.write_evidence(place, {"a.json": {"b": 1}, "tests.log": b"first"})
     os.mkdir(f"{place}.new")  # what a killed run left
     digests = evidence.write_evidence(place, {"tests.log": b"second"})
-    assert os.listdir(os.path.dirname(place)) == ["0123456789ab"]
+    assert os.listdir(os.path.dirname(place)) == ["2026-11-27T030000Z-0123456789ab"]
     assert os.listdir(place) == ["tests.log"]
     assert oct(os.stat(os.path.join(place, "tests.log")).st_mode & 0o777) == "0o600"
     assert list(digests) == ["tests.log"]

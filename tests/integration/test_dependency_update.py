@@ -19,6 +19,8 @@ from support.forges import TOKEN, FakeForge
 from support.registries import Registries, wheel_hash
 from support.updates import SECRET, Shop, catalogue
 
+from ansible_collections.steward.maintenance.plugins.module_utils._core.suggest import InputError
+
 pytestmark = pytest.mark.packages
 
 BRANCH = "steward/dependencies-security"
@@ -202,6 +204,37 @@ def test_when_tests_fail_nothing_changes(tmp_path: pathlib.Path, registries: Reg
     (done,) = answer["done"]
     assert (done["action"], done["after"]) == ("keep", {})
     assert bills.valid(done["evidence"])["update.json"]["outcome"] == "failed"
+
+
+def test_the_evidence_has_a_bound_and_what_is_not_ours_stays(tmp_path: pathlib.Path, registries: Registries) -> None:
+    shop = Shop(tmp_path, registries, ["pypi"])
+    passed = pathlib.Path(shop.update(evidence_keep=2)["project"]["evidence"])
+    (passed.parent / "notes").mkdir()
+    (passed.parent / "2020-01-01T000000Z").write_text("somebody's own file", encoding="utf-8")
+    # Another one is to be made, and its tests fail, again and again.
+    shop.git("branch", "-D", BRANCH)
+    failed = []
+    for status in ("3", "4", "5"):
+        answer = shop.update(test=f"exit {status}", evidence_keep=2)
+        assert answer["verdict"] == "failed", answer
+        failed.append(pathlib.Path(answer["project"]["evidence"]))
+        assert bills.valid(answer["done"][0]["evidence"])["update.json"]["outcome"] == "failed"
+    kept = {*failed[1:], passed, passed.parent / "notes", passed.parent / "2020-01-01T000000Z"}
+    assert set(passed.parent.iterdir()) == kept
+    # Check mode, and a run that has nothing to update, remove nothing.
+    assert shop.update(check=True, evidence_keep=1)["project"]["status"] == "planned"
+    assert set(passed.parent.iterdir()) == kept
+    assert shop.update(evidence_keep=2)["project"]["status"] == "updated"
+    before = set(passed.parent.iterdir())
+    assert not passed.exists()
+    assert shop.update(evidence_keep=1)["project"]["status"] == "waiting"
+    assert set(passed.parent.iterdir()) == before
+
+
+def test_a_number_of_evidence_that_would_keep_none_is_refused(tmp_path: pathlib.Path, registries: Registries) -> None:
+    shop = Shop(tmp_path, registries, ["pypi"])
+    with pytest.raises(InputError, match=r"^evidence_keep is 0, must be how many are kept: 1 or more$"):
+        shop.update(evidence_keep=0)
 
 
 def test_the_monthly_update_takes_what_is_old_enough(tmp_path: pathlib.Path, registries: Registries) -> None:

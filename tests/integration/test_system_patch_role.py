@@ -9,6 +9,7 @@ import datetime
 import json
 import os
 import pathlib
+import re
 import sys
 import typing as t
 
@@ -109,6 +110,24 @@ def test_the_window_is_asked_again_right_before_a_reboot(site: Site, tmp_path: p
     # Nothing is left to install, and the reboot is still due.
     status, told = host.run(open_for=1000)
     assert (status != 0, REFUSED in told) == (True, True), told
+
+
+def test_after_a_host_that_does_not_come_back_nobody_else_of_the_run_reboots(
+    site: Site, tmp_path: pathlib.Path
+) -> None:
+    """The two may be all of a redundancy group. The other one is patched all the same, and says that it is due."""
+    site.populate()
+    site.security.publish(Package("alpha", FIX))
+    host = Host(site, tmp_path)
+    host.play.hosts = ["db1", "db2"]
+    # Both are this machine, whose packages only one can change at a time.
+    host.play.environment["ANSIBLE_FORKS"] = "1"
+    status, told = host.run(open_for=1000)
+    # The reboot of the first one fails before it begins, which is as good as one that does not end.
+    assert (status != 0, re.findall(rf"^fatal: \[(db\d)\].*{REFUSED}", told, re.MULTILINE)) == (True, ["db1"]), told
+    assert re.findall(r"^(db\d) .* failed=(\d)", told, re.MULTILINE) == [("db1", "1"), ("db2", "0")], told
+    assert site.system.versions()["alpha"] == FIX
+    assert (host.told()["verdict"], host.is_due()) == ("findings", True)
 
 
 def test_check_mode_shows_the_exact_versions_and_touches_nothing(site: Site, tmp_path: pathlib.Path) -> None:

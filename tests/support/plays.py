@@ -47,7 +47,7 @@ def environment(directory: pathlib.Path, **more: str) -> dict[str, str]:
 
 
 class Play:
-    """One local host named db1 in the group postgres, and tasks or roles that are run on it as a play."""
+    """A local host named db1 in the group postgres, or several, and tasks or roles that are run on them as a play."""
 
     def __init__(self, directory: pathlib.Path) -> None:
         self.directory = directory
@@ -55,12 +55,14 @@ class Play:
             "ansible_connection": "local",
             "ansible_python_interpreter": sys.executable,
         }
+        self.hosts = ["db1"]
         self.environment = environment(directory)
 
     def run(self, *arguments: str, **play: t.Any) -> tuple[int, str]:
         """Exit status and all that was printed; `play` has the keys of a play, such as tasks."""
         inventory = self.directory / "inventory.json"
-        inventory.write_text(json.dumps({"postgres": {"hosts": {"db1": self.variables}}}), encoding="utf-8")
+        hosts = dict.fromkeys(self.hosts, self.variables)
+        inventory.write_text(json.dumps({"postgres": {"hosts": hosts}}), encoding="utf-8")
         playbook = self.directory / "playbook.json"
         playbook.write_text(json.dumps([{"hosts": "all", "gather_facts": False, **play}]), encoding="utf-8")
         tool = str(pathlib.Path(sys.executable).parent / "ansible-playbook")

@@ -29,10 +29,10 @@ def files(version: str, broken: bool) -> dict[str, str]:
 def main() -> None:
     target = pathlib.Path(sys.argv[1])
     target.mkdir(parents=True, exist_ok=True)
-    for name, version, broken in (("first", "6.0.0", False), ("second", "6.0.5", False), ("broken", "6.1.0", True)):
+    for name, version in (("first", "6.0.0"), ("second", "6.0.5"), ("third", "6.0.6"), ("broken", "6.1.0")):
         path = target / f"{name}.tar.gz"
         with tarfile.open(path, "w:gz") as archive:
-            for inside, text in files(version, broken).items():
+            for inside, text in files(version, name == "broken").items():
                 entry = tarfile.TarInfo(inside)
                 entry.size, entry.mode = len(text.encode()), 0o644
                 archive.addfile(entry, io.BytesIO(text.encode()))

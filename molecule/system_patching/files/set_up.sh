@@ -18,13 +18,21 @@ systemctl enable --now steward-daemon.service
 cat /proc/sys/kernel/random/boot_id >/run/steward-boot-id
 cp /run/steward-boot-id /run/steward-boot-id-before
 mount --bind /run/steward-boot-id /proc/sys/kernel/random/boot_id
-# What a reboot would do here: another boot id, and nobody asks for one any more.
+# What a reboot would do here: another boot id, nobody asks for one any more, and the service comes up a while after that.
+# When the host went down and when it did its work again is kept, by the one clock that containers have.
 rm -f /sbin/shutdown
 cat >/sbin/shutdown <<'SHUTDOWN'
 #!/bin/sh
 # By systemd, as a real one is: it has nothing to do with the connection that asked for it, which ends meanwhile.
-exec systemd-run --quiet --collect \
-    sh -c 'sleep 1; cat /proc/sys/kernel/random/uuid >/run/steward-boot-id; rm -f /run/reboot-required*'
+exec systemd-run --quiet --collect sh -c '
+    date +%s.%N >/run/steward-down
+    systemctl stop steward-daemon.service
+    sleep 1
+    cat /proc/sys/kernel/random/uuid >/run/steward-boot-id
+    rm -f /run/reboot-required*
+    sleep 2
+    date +%s.%N >/run/steward-up
+    systemctl start steward-daemon.service'
 SHUTDOWN
 chmod 755 /sbin/shutdown
 systemctl show --property=MainPID --value steward-daemon.service >/run/steward-pid-before

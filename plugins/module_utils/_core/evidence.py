@@ -5,7 +5,8 @@
 
 Note that this module util is PRIVATE to the collection. It can have breaking changes at any time.
 
-One directory for each update, named after what it was to do: doing the same again writes it anew.
+One directory for each update. Its name begins with the moment, by which the oldest are known; two within one second are
+two.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import math
 import os
 import re
 import shutil
@@ -21,11 +23,15 @@ import typing as t
 from .files import sync_directory, write_all
 
 _SLUG = re.compile(r"[^A-Za-z0-9.-]+")
+#: Moment, number within its second, what it is about, and the end of what a killed run left. Nothing else is ours.
+_OURS = re.compile(r"(\d{4}-\d\d-\d\dT\d{6}Z)(?:\.(\d+))?(?:-[\w-]*)?(\.new|\.old)?", re.ASCII)
 
 
-def place_of(directory: str, project: str, plan: str) -> str:
-    """Where the evidence of an update is."""
-    return os.path.join(directory_of(directory, project), plan[:12])
+def new_place(parent: str, moment: str, about: str = "") -> str:
+    """Where evidence of a moment is to be written: where none is yet. Nobody else may write there meanwhile."""
+    begin = moment.replace(":", "")
+    last = max((number for at, number, _name in _ours_in(parent) if at == begin), default=0)
+    return os.path.join(parent, begin + (f".{last + 1}" if last else "") + (f"-{about}" if about else ""))
 
 
 def directory_of(directory: str, subject: str) -> str:
@@ -67,31 +73,42 @@ def write_evidence(place: str, files: t.Mapping[str, t.Any]) -> dict[str, str]:
     return digests
 
 
-def keep_newest(place: str, most: int, most_bytes: int) -> list[str]:
+def keep_newest(place: str, most: int, most_bytes: float = math.inf, also: t.Container[str] = ()) -> list[str]:
     """Remove what is older than `place` in its directory, until so much is left at most; the names that went.
 
-    Names begin with a moment, so they come in the order of time. `place` itself stays, however large it is. What a
-    killed run had not finished goes. Nobody else may write there meanwhile.
+    `place` itself stays, however large it is, and so do the names in `also`. What a killed run had not finished goes.
+    What `new_place` would not name so is not ours, and is left alone. Nobody else may write there meanwhile.
 
     :raises OSError: when something cannot be removed.
     """
     parent, name = os.path.split(place)
-    others = sorted(entry.name for entry in os.scandir(parent) if entry.is_dir(follow_symlinks=False))
-    others.remove(name)
-    left = [one for one in others if one.endswith((".new", ".old"))]
-    whole = [one for one in reversed(others) if one not in left]
+    gone = [one for _at, _number, one in _ours_in(parent, finished=False)]
+    others = [one for one in newest_first(parent) if one != name]
     size, kept = _size(place), 1
-    gone = list(left)
-    for one in whole:
+    for number, one in enumerate(others):
         size += _size(os.path.join(parent, one))
         if kept >= most or size > most_bytes:
             # From here on all are older, and none is left without those between.
-            gone += whole[whole.index(one) :]
+            gone += [older for older in others[number:] if older not in also]
             break
         kept += 1
     for one in gone:
         shutil.rmtree(os.path.join(parent, one))
     return gone
+
+
+def newest_first(parent: str) -> list[str]:
+    """The names of all evidence in a directory."""
+    return [name for _at, _number, name in sorted(_ours_in(parent), reverse=True)]
+
+
+def _ours_in(parent: str, finished: bool = True) -> t.Iterator[tuple[str, int, str]]:
+    """Moment, number and name of each evidence that is finished, or of each that is not."""
+    with contextlib.suppress(FileNotFoundError), os.scandir(parent) as entries:
+        for entry in entries:
+            match = _OURS.fullmatch(entry.name)
+            if match and bool(match.group(3)) != finished and entry.is_dir(follow_symlinks=False):
+                yield match.group(1), int(match.group(2) or 1), entry.name
 
 
 def _size(place: str) -> int:

@@ -24,7 +24,7 @@ from .._core.accepted import answered_for
 from .._core.clock import write_time
 from .._core.locks import Busy, left_in, own_place
 from .._core.result import Finding, Result
-from . import lanes, notes, planning, sbom, work
+from . import keeping, lanes, notes, planning, sbom, work
 from .changes import NPM, PYPI
 from .discover import read_project
 from .index import Index, IndexUnknown, pip_settings
@@ -214,26 +214,32 @@ class _Run:
             self._note(one)
             work.commit(one, self._settings.author)
             work.test(one, environment, self._settings.test_timeout)
-            self._keep(one, files, "tested", tools)
+            self._keep(one, files, keeping.TESTED, tools)
             repository.publish(one.top, one.commit, one.branch, one.branch_before)
         except (StepError, GitError) as exc:
             one.reason = str(exc)
             # That it failed is told in any case.
             with contextlib.suppress(OSError):
-                self._keep(one, files, "failed", tools)
+                self._keep(one, files, keeping.FAILED, tools)
+                self._retire(one)
             raise
         one.is_published = True
+        self._retire(one)
         work.hand_over(one, self._http)
         one.end("updated")
 
     def _keep(self, one: Work, files: Answer, outcome: str, tools: Tools) -> None:
-        one.evidence = evidence.place_of(self._settings.evidence_dir, one.wanted.path, one.plan_digest())
+        at = write_time(self._now)
+        # What was tested and then could not be published is told in the same place.
+        one.evidence = one.evidence or keeping.place_for(
+            self._settings.evidence_dir, one.wanted.path, one.plan_digest(), at
+        )
         told = {
             "outcome": outcome,
             "reason": one.reason,
             "project": one.wanted.path,
             "policy": one.wanted.policy,
-            "at": write_time(self._now),
+            "at": at,
             "host": self._settings.looking.host,
             "base": one.base,
             "branch": one.branch,
@@ -247,6 +253,9 @@ class _Run:
         }
         output = {"tests.log": one.tested.output} if one.tested else {}
         one.sha256 = evidence.write_evidence(one.evidence, {**files, **output, "update.json": told})
+
+    def _retire(self, one: Work) -> None:
+        one.findings += keeping.retire(one.evidence, one.wanted.path, self._settings.evidence_keep)
 
     def _approvals(self, one: Work) -> Answer:
         """Who answers for what: breaking steps of packages, and vulnerabilities that stay."""

@@ -49,6 +49,7 @@ UPDATE_ARGUMENTS: dict[str, t.Any] = {
     "changelogs": {"type": "bool", "default": True},
     **{name: {"type": "str", "default": name} for name in ("pnpm", "yarn", "uv", "poetry")},
     "evidence_dir": {"type": "path", "default": ""},
+    "evidence_keep": {"type": "int", "default": 24},
 }
 
 
@@ -85,6 +86,7 @@ class UpdateSettings:
     uv: str
     poetry: str
     evidence_dir: str
+    evidence_keep: int
     state_dir: str
 
 
@@ -110,6 +112,8 @@ def update_settings_from(params: t.Mapping[str, t.Any]) -> UpdateSettings:
         test_timeout = parse_duration(params["test_timeout"])
     except InputError as exc:
         raise InputError(f"test_timeout: {exc}") from None
+    if params["evidence_keep"] < 1:
+        raise InputError(f"evidence_keep is {params['evidence_keep']}, must be how many are kept: 1 or more")
     state = os.path.dirname(looking.state_file)
     return UpdateSettings(
         looking=looking,
@@ -124,6 +128,7 @@ def update_settings_from(params: t.Mapping[str, t.Any]) -> UpdateSettings:
         uv=params["uv"],
         poetry=params["poetry"],
         evidence_dir=params["evidence_dir"] or os.path.join(state, "evidence", "dependencies"),
+        evidence_keep=params["evidence_keep"],
         state_dir=state,
     )
 

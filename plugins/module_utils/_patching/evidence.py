@@ -8,11 +8,10 @@ Note that this module util is PRIVATE to the collection. It can have breaking ch
 
 from __future__ import annotations
 
-import os
 import typing as t
 
 from .._core import cyclonedx
-from .._core.evidence import keep_newest, write_evidence
+from .._core.evidence import keep_newest, new_place, write_evidence
 from .manager import Manager
 from .packages import Installed
 
@@ -39,7 +38,7 @@ def keep(
     release = _release(manager)
     before, after = (_bill(manager, one, told["host"], told["at"], release) for one in packages)
     programs = {name: manager.version_of(name) for name in manager.programs}
-    place = os.path.join(directory, told["at"].replace(":", ""))
+    place = new_place(directory, told["at"])
     files = {"sbom-before.json": before, "sbom-after.json": after, "difference.json": told["changes"]}
     digests = write_evidence(place, {**files, "upgrade.json": {**told, "release": release, "programs": programs}})
     keep_newest(place, _MOST_KEPT, _MOST_BYTES)
