@@ -164,7 +164,8 @@ options:
         elements: str
         default: []
       timeout:
-        description: How long each of its commands, and the proof, may take.
+        description: How long each of its commands, and the proof, may take; and for how long commands that fail are
+          repeated when it is to get the old secret back.
         type: str
         default: 1m
 """

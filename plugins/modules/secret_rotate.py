@@ -184,8 +184,8 @@ attributes:
     details:
       - With O(force=true), every run rotates.
 notes:
-  - O(login_user) needs the right to alter the roles, and C(pg_read_all_stats). Its session holds an advisory lock in
-    O(login_database), so all runs for the same roles have to name the same one.
+  - O(login_user) needs C(pg_read_all_stats), and C(CREATEROLE) or, from PostgreSQL 16 on, that with the C(ADMIN OPTION)
+    on the roles. Its session holds a lock in O(login_database), so all runs for the same roles have to name one.
   - Only clients that know SCRAM-SHA-256 can log in afterwards.
 seealso:
   - module: steward.maintenance.secret_info

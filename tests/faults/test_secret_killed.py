@@ -71,7 +71,7 @@ def test_killed_while_it_is_taken_back_the_old_one_opens_after_the_next_run(
     shop = shop_with_file(postgres, tmp_path, strategy, env_file)
     first = shop.current()
     files = shop.consumers
-    failing = Consumer("broken", commands=(("false",),), probe=("true",), timeout=5)
+    failing = Consumer("broken", commands=(("false",),), probe=("true",), timeout=0.5)
     points = ["+undoing reload", *(f"-undone {name}" for name in ("reload", "finish", "set", "create")), "+undone set"]
     for point in points:
         shop.consumers = (*files, failing)

@@ -18,6 +18,7 @@ from ansible_collections.steward.maintenance.plugins.module_utils._core.health i
 from ansible_collections.steward.maintenance.plugins.module_utils._core.result import Result
 from ansible_collections.steward.maintenance.plugins.module_utils._core.suggest import InputError
 from ansible_collections.steward.maintenance.plugins.module_utils._postgres.connection import Login
+from ansible_collections.steward.maintenance.plugins.module_utils._secrets import consumers
 from ansible_collections.steward.maintenance.plugins.module_utils._secrets.consumers import Consumer
 from ansible_collections.steward.maintenance.plugins.module_utils._secrets.placing import TEXT, Placed
 from ansible_collections.steward.maintenance.plugins.module_utils._secrets.store import Secret, new_token
@@ -287,6 +288,26 @@ def test_a_consumer_that_does_not_take_it_up_gets_the_old_one_back(shop: Shop, t
     assert "consumer deaf does not use the new secret" in reason
     assert path.read_text() == first.password
     assert [finding.id for finding in result.findings] == ["secret-consumer-unproved"]
+
+
+def test_a_consumer_that_is_kept_down_for_a_while_gets_the_old_one_back(
+    shop: Shop, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As systemd does with a unit that has failed to start too often, with whatever secret."""
+    monkeypatch.setattr(consumers, "_PAUSE_REFUSED", 0.01)
+    path, told, program = tmp_path / "password", tmp_path / "told", tmp_path / "restart"
+    path.write_text(shop.current().password)
+    program.write_text(f'#!/bin/sh\necho "$1" >>{told}; [ "$(grep -c down {told})" -gt 4 ] || [ "$1" = other ]\n')
+    program.chmod(0o700)
+    first = shop.current()
+    file = Placed(str(path), TEXT, "{password}")
+    shop.consumers = tuple(Consumer(name, (file,), ((str(program), name),)) for name in ("down", "other"))
+    result, _outcome = shop.rotate()
+    assert "consumer down" in nothing_happened(shop, result, first, begun=True)
+    assert result.findings == (), "it was brought back"
+    # Nobody waits for it who is not kept down himself.
+    assert told.read_text().split() == ["down", "down", "other", "down", "down", "down"]
+    assert path.read_text() == first.password
 
 
 def test_a_file_that_is_missing_is_told_before_anything_is_touched(shop: Shop, tmp_path: pathlib.Path) -> None:

@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import pathlib
+import re
 import typing as t
 
 import psycopg2
@@ -80,6 +82,37 @@ def test_no_password_and_no_verifier_is_in_the_server_s_log(shop: Shop) -> None:
     assert FIRST not in log
     assert "SCRAM-SHA-256" not in log
     assert stages(shop.store)["current"] not in log
+
+
+def test_an_administrator_who_lacks_a_right_is_told_so_before_anything_is_touched(shop: Shop) -> None:
+    run = shop.server.run_sql
+    run("DROP ROLE IF EXISTS changer")
+    run("CREATE ROLE changer LOGIN PASSWORD 'x'")
+    shop.login = dataclasses.replace(shop.server.login, user="changer", password="x")
+    first, granted = shop.current(), []
+    for _right in range(5):
+        result, outcome = shop.rotate()
+        if result.verdict == "ok":
+            break
+        assert not outcome.changed, result
+        assert shop.current() == first
+        assert shop.logs_in(first)
+        # What it says is lacking is granted, and nothing else.
+        granted += re.findall(r"(?:GRANT|ALTER ROLE) .*", result.reason.replace(" (or pg_monitor)", ""))
+        run(granted[-1])
+    known = [f'"{USER}", "{OWNER}"' if shop.strategy == ALTERNATING else f'"{USER}"'] * (shop.server.major >= 16)
+    assert granted == [
+        'GRANT pg_read_all_stats TO "changer"',
+        'ALTER ROLE "changer" CREATEROLE',
+        *(f'GRANT {names} TO "changer" WITH ADMIN OPTION' for names in known),
+    ]
+    # Back again with the same rights: whose role was made by it has it as its administrator.
+    result, _outcome = shop.rotate()
+    assert result.verdict == "ok", result
+    run("DROP OWNED BY changer")
+    if shop.strategy == ALTERNATING:
+        run(f"DROP ROLE {TWIN}")
+    run("DROP ROLE changer")
 
 
 def test_twice_it_comes_back_to_the_first_user(alternating: Shop) -> None:

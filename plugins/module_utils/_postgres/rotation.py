@@ -169,11 +169,9 @@ class DatabasePassword:
         if current.username not in self.settings.users:
             known = " and ".join(self.settings.users)
             raise Unfit(f"the current secret is one of {current.username!r}, not of {known}: it is another's secret")
-        if not rotation_roles.sees_sessions(conn):
-            raise Unfit(
-                f"{self.login.user or 'the role that logs in'} cannot see who is logged in:"
-                " GRANT pg_read_all_stats (or pg_monitor) to it"
-            )
+        lacking = rotation_roles.lacking(conn, self.settings.users)
+        if lacking:
+            raise Unfit(lacking)
         self.watch_failures()
         rotation_login.refuses_wrong(self._place(self.settings.databases[0]), current.username)
         self._must_see_failures(current.username)

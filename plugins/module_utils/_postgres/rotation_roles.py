@@ -15,7 +15,7 @@ import typing as t
 
 from .connection import PostgresError, StatementError, query, quote, server_version
 
-_PG15 = 150000
+_PG15, _PG16 = 150000, 160000
 #: For the one transaction that changes a password. What is sent is a verifier, but that need not be kept, either.
 _QUIET = {
     "log_statement": "none",
@@ -195,7 +195,43 @@ def _settable(conn: t.Any) -> dict[str, str]:
     return found
 
 
-def sees_sessions(conn: t.Any) -> bool:
+def lacking(conn: t.Any, users: t.Sequence[str]) -> str:
+    """What the administrator needs and has not, with the statement that grants it; an empty text when all is there.
+
+    Asked before anything is touched: the last right that is missing would show in the last step only.
+    """
+    me, superuser, creates = query(
+        conn,
+        "SELECT rolname::text, rolsuper, rolcreaterole FROM pg_catalog.pg_roles WHERE rolname = current_user",
+    )[0]
+    if not _sees_sessions(conn):
+        return f"{me} cannot see who is logged in: GRANT pg_read_all_stats (or pg_monitor) TO {quote(me)}"
+    if superuser or list(users) == [me]:  # everybody may change the own password
+        return ""
+    if not creates:
+        return f"{me} may not change roles: ALTER ROLE {quote(me)} CREATEROLE"
+    foreign = _not_administered(conn, users) if server_version(conn) >= _PG16 else []
+    if not foreign:
+        return ""
+    names = ", ".join(quote(name) for name in foreign)
+    return f"{me} may not change or grant {', '.join(foreign)}: GRANT {names} TO {quote(me)} WITH ADMIN OPTION"
+
+
+def _not_administered(conn: t.Any, users: t.Sequence[str]) -> list[str]:
+    """Roles of other administrators among the users, and among the groups of a user who is still to be made."""
+    rows = query(
+        conn,
+        "SELECT DISTINCT r.rolname::text FROM pg_catalog.pg_roles u"
+        " LEFT JOIN pg_catalog.pg_auth_members m ON m.member = u.oid"
+        " AND (SELECT pg_catalog.count(*) FROM pg_catalog.pg_roles WHERE rolname = ANY(%s)) < %s"
+        " JOIN pg_catalog.pg_roles r ON r.oid IN (u.oid, m.roleid)"
+        " WHERE u.rolname = ANY(%s) AND NOT pg_catalog.pg_has_role(r.oid, 'MEMBER WITH ADMIN OPTION') ORDER BY 1",
+        (list(users), len(users), list(users)),
+    )
+    return [row[0] for row in rows]
+
+
+def _sees_sessions(conn: t.Any) -> bool:
     """Whether it is shown when the sessions of others began."""
     try:
         return bool(query(conn, "SELECT pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE')")[0][0])

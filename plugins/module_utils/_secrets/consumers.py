@@ -21,10 +21,15 @@ from .placing import ENV, Fields, Placed, filled
 from .processes import stale
 
 _PAUSE = 0.3
+_PAUSE_REFUSED = 1.0
 
 
 class ConsumerFailed(Exception):
     """A consumer that has not taken up what it was given; the text names it and the cause."""
+
+
+class Refused(ConsumerFailed):
+    """A command to reload that did not end well, so that there is nothing to be proved yet."""
 
 
 #: Who is logged in by the new secret, since a moment, with an application name ("" for any).
@@ -69,16 +74,30 @@ class Consumer:
                 written.append(placed.path)
         return written
 
-    def reload(self) -> None:
-        """:raises ConsumerFailed: with what the command said."""
+    def reload(self, patience: float = 0) -> None:
+        """Have it take up what it was given.
+
+        :param patience: for how long it is told again when it refuses.
+        :raises Refused: with what the command said.
+        """
+        deadline = time.monotonic() + patience
+        while True:
+            try:
+                return self._reload_once()
+            except Refused:
+                if time.monotonic() >= deadline:
+                    raise
+            time.sleep(_PAUSE_REFUSED)
+
+    def _reload_once(self) -> None:
         for argv in self.commands:
             try:
                 status, said = run_command(argv, self.timeout)
             except ApplicationError as exc:
-                raise ConsumerFailed(f"consumer {self.name}: {exc}") from None
+                raise Refused(f"consumer {self.name}: {exc}") from None
             if status:
                 told = said or "it said nothing"
-                raise ConsumerFailed(f"consumer {self.name}: {argv[0]} ended with status {status}: {told}")
+                raise Refused(f"consumer {self.name}: {argv[0]} ended with status {status}: {told}")
 
     def prove(self, fields: Fields, new_uses: NewUses, since: str) -> None:
         """Wait until it is seen that the consumer uses the new secret.

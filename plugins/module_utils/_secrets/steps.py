@@ -18,7 +18,7 @@ import time
 from .._core.clock import utc_now
 from .._core.journal import Step
 from . import store as stores
-from .consumers import Consumer, ConsumerFailed
+from .consumers import Consumer, ConsumerFailed, Refused
 from .placing import Fields
 from .rotation import Overlapping, Rotation, StillInUse, Unseen
 from .store import CURRENT, PENDING, PREVIOUS, Secret, StoreError
@@ -207,17 +207,26 @@ class Reload(_Step):
         fields = rotation.target.fields(old)
         for consumer in rotation.consumers:
             consumer.give(fields)
-        for consumer in rotation.consumers:
-            try:
-                self._take_up(consumer, fields, rotation.old_user)
-            except ConsumerFailed as exc:
-                # It may be the very one because of which all is taken back: the others must not wait for it.
-                rotation.problems.append(str(exc))
+        refused = [consumer for consumer in rotation.consumers if not self._gets_back(consumer, fields)]
+        # It may be the very one because of which all is taken back, so the others do not wait for it. But systemd keeps
+        # a unit down for a while that has failed to start too often, with the old secret as well.
+        for consumer in refused:
+            self._gets_back(consumer, fields, last=True)
 
-    def _take_up(self, consumer: Consumer, fields: Fields, user: str) -> None:
+    def _gets_back(self, consumer: Consumer, fields: Fields, last: bool = False) -> bool:
+        """Have it use the old secret; False when it refuses and is to be told again."""
+        try:
+            self._take_up(consumer, fields, self.rotation.old_user, consumer.timeout if last else 0)
+        except ConsumerFailed as exc:
+            if isinstance(exc, Refused) and not last:
+                return False
+            self.rotation.problems.append(str(exc))
+        return True
+
+    def _take_up(self, consumer: Consumer, fields: Fields, user: str, patience: float = 0) -> None:
         target = self.rotation.target
         since = target.moment()
-        consumer.reload()
+        consumer.reload(patience)
         consumer.prove(fields, lambda after, name: target.new_uses(user, after, name), since)
 
 
