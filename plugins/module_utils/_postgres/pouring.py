@@ -83,7 +83,7 @@ def _held(pipe: int) -> int:
 def _gulp(source: int, target: int, size: int) -> int:
     """Wait for something to come, give it on, and return how much it was; 0 at the end."""
     splice = getattr(os, "splice", None)  # Python 3.10
-    if splice:
+    if splice is not None:
         return int(splice(source, target, size))
     data = os.read(source, size)
     view = memoryview(data)
