@@ -156,11 +156,9 @@ def test_the_running_tests_are_in_the_evidence_and_the_oldest_goes(cheap: Host) 
     assert (test["command"], test["output_sha256"]) == ("echo smoke", hashlib.sha256(b"smoke\n").hexdigest())
     assert bills.valid(result.done[0]["evidence"])["switch.json"]["running_tests"] == [test]
     names = sorted(path.name for path in parent.iterdir())
-    assert (len(names), names[0], names[-1]) == (
-        24,
-        "2001-01-09T000000Z-x",
-        pathlib.Path(outcome.kept["directory"]).name,
-    )
+    assert (len(names), names[0]) == (24, "2001-01-09T000000Z-x")
+    # Both switches may have been made within one second: then the names of the releases order them.
+    assert pathlib.Path(outcome.kept["directory"]).name in names[-2:]
 
 
 def answer(host: str, evidence: dict[str, t.Any], verdict: str = "ok", **more: t.Any) -> dict[str, t.Any]:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime
 import json
 import shutil
 import threading
@@ -17,6 +18,7 @@ from support.modules import run_module
 from support.postgres import PrivatePostgres, wait_for
 from support.restores import LIVE_ROWS, SAVED_ROWS, Restores, reset
 
+from ansible_collections.steward.maintenance.plugins.module_utils._core.clock import stamp, utc_now
 from ansible_collections.steward.maintenance.plugins.module_utils._postgres.restore_naming import old_name, side_name
 
 pytest_plugins = ("support.restores_fixtures",)
@@ -93,6 +95,21 @@ def test_a_database_that_is_not_there(restores: Restores) -> None:
     nothing = restores.roll_back()
     assert nothing["verdict"] == "failed"
     assert "there is nothing to go back to" in nothing["reason"]
+
+
+def test_a_name_that_is_taken_is_waited_out_by_the_way_back(restores: Restores) -> None:
+    """A restore and its rollback within one second would put both databases aside under the same name."""
+    restored = restores.restore()
+    assert restored["verdict"] == "ok", restored
+    now = utc_now()
+    taken = [f"shop_old_{stamp(now + datetime.timedelta(seconds=ahead))}" for ahead in range(3)]
+    for name in taken:
+        if name != restored["kept"]:
+            restores.server.run_sql(f'CREATE DATABASE "{name}"')
+    back = restores.roll_back()
+    assert not back["failed"], back["reason"]
+    assert back["kept"] > taken[-1]
+    assert restores.rows() == LIVE_ROWS
 
 
 def test_clients_that_connect_again_and_again(restores: Restores) -> None:

@@ -14,7 +14,6 @@ import os
 import pathlib
 import re
 import shutil
-import tempfile
 
 _MEMORY = pathlib.Path("/dev/shm")
 #: Three layers at a time hold at most about 4 GiB there; what they run has the rest.
@@ -23,15 +22,19 @@ _NEEDED_BYTES = 12 << 30
 
 @contextlib.contextmanager
 def in_memory() -> collections.abc.Iterator[dict[str, str]]:
-    """The environment variable that leads there; none where there is too little memory. Sockets want its name short."""
+    """The environment variable that leads there; none where there is too little memory.
+
+    Its name is short: HAProxy takes no socket whose path has more than 97 characters.
+    """
     if not _has_room():
         yield {}
         return
     _remove_leftovers()
-    made = tempfile.mkdtemp(prefix=f"st-{os.getpid()}-", dir=_MEMORY)
-    os.chmod(made, 0o1777)  # servers that root starts run as another account  # noqa: S103
+    made = _MEMORY / f"st{os.getpid()}"
+    made.mkdir(mode=0o700)
+    made.chmod(0o1777)  # servers that root starts run as another account
     try:
-        yield {"TMPDIR": made}
+        yield {"TMPDIR": str(made)}
     finally:
         shutil.rmtree(made, ignore_errors=True)
 
@@ -49,7 +52,7 @@ def _has_room() -> bool:
 
 def _remove_leftovers() -> None:
     """What killed runs left, for it takes memory until somebody removes it."""
-    for path in _MEMORY.glob("st-*-*"):
-        owner = path.name.split("-")[1]
-        if owner.isdigit() and not pathlib.Path("/proc", owner).exists():
+    for path in _MEMORY.glob("st[0-9]*"):
+        owner = path.name[2:]
+        if owner.isdigit() and (int(owner) == os.getpid() or not pathlib.Path("/proc", owner).exists()):
             shutil.rmtree(path, ignore_errors=True)

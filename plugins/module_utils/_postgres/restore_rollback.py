@@ -13,7 +13,6 @@ import time
 import typing as t
 
 from .._core.application import ApplicationError
-from .._core.clock import stamp, utc_now
 from .._core.durations import format_duration
 from .._core.journal import JournalError, StepFailed
 from .._core.locks import Busy
@@ -23,7 +22,7 @@ from . import restore_exchange as exchange
 from .connection import Login, PostgresError, one_line
 from .restore import Outcome
 from .restore_beside import Measured
-from .restore_catalog import Database, Site, by_name, databases, site_for
+from .restore_catalog import Database, Site, by_name, databases, free_moment, site_for
 from .restore_exchange import Change, Surroundings
 from .restore_journal import as_account, only_one, open_journal, state_directory
 from .restore_left import give_up
@@ -142,7 +141,7 @@ def _change(site: Site, settings: Settings) -> Change | None:
             raise PostgresError(
                 f"there is nothing to go back to: no database was put aside for the present {site.target!r}"
             )
-        run = stamp(utc_now())
+        run = free_moment(conn, site.target)  # a restore of this very second may have taken the name
         return Change(
             target=site.target,
             path="",
